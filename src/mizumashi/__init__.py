@@ -1,0 +1,3 @@
+"""mizumashi."""
+
+__version__ = "0.1.0"

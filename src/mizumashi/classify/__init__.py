@@ -1,0 +1,1 @@
+"""Labelled images -> a trained classifier -> scores."""

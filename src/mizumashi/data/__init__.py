@@ -1,0 +1,1 @@
+"""Labelled images in, out and in shape."""

@@ -1,0 +1,30 @@
+"""What a user can set right."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """The user's input is wrong: one line that says what was found, what was expected and what to do.
+
+    The command line prints it without a traceback and exits with code 2.
+
+    Example:
+        >>> raise InputError("found 3 labels for 4 images; expected as many labels as images")
+        Traceback (most recent call last):
+            ...
+        mizumashi.errors.InputError: found 3 labels for 4 images; expected as many labels as images
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that names the known word closest to `name`, or an empty string when none is close.
+
+    Example:
+        >>> nearest("minst", ["mnist", "digits"])
+        " (did you mean 'mnist'?)"
+        >>> nearest("cats", ["mnist", "digits"])
+        ''
+    """
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""

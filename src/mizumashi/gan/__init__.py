@@ -1,0 +1,1 @@
+"""Labelled images -> snapshots -> labelled images."""
