@@ -1,3 +1,59 @@
-"""mizumashi."""
+"""mizumashi inflates a labelled image set with half-trained GANs, and says whether that helps the classifier.
+
+Example:
+    >>> import mizumashi as mz
+    >>> digits = mz.open_images("digits")
+    >>> len(digits.train), len(digits.test), digits.size
+    (1391, 406, (16, 16))
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mizumashi.data.images import LabelledImages as LabelledImages
+    from mizumashi.data.preprocess import mnist_style as mnist_style
+    from mizumashi.data.readers import open_images as open_images
+    from mizumashi.data.resize import resize as resize
+    from mizumashi.data.split import mix as mix
+    from mizumashi.data.split import stratified_split as stratified_split
+    from mizumashi.data.split import stratified_subset as stratified_subset
+    from mizumashi.data.writers import write_images as write_images
+    from mizumashi.errors import InputError as InputError
+    from mizumashi.gan.config import GanConfig as GanConfig
+    from mizumashi.gan.run import GanRun as GanRun
+    from mizumashi.gan.training import train as train
+    from mizumashi.jobs import evaluate as evaluate
+    from mizumashi.jobs import study as study
+    from mizumashi.study.config import StudyConfig as StudyConfig
+    from mizumashi.study.results import StudyResult as StudyResult
+
+_HOMES = {
+    "GanConfig": "gan.config",
+    "GanRun": "gan.run",
+    "InputError": "errors",
+    "LabelledImages": "data.images",
+    "StudyConfig": "study.config",
+    "StudyResult": "study.results",
+    "evaluate": "jobs",
+    "mix": "data.split",
+    "mnist_style": "data.preprocess",
+    "open_images": "data.readers",
+    "resize": "data.resize",
+    "stratified_split": "data.split",
+    "stratified_subset": "data.split",
+    "study": "jobs",
+    "train": "gan.training",
+    "write_images": "data.writers",
+}
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    # PyTorch takes a second to import; `mizumashi --help` must not wait for it.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mizumashi' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"mizumashi.{_HOMES[name]}"), name)

@@ -1,0 +1,98 @@
+"""The configuration of a GAN run."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mizumashi.data.images import LabelledImages
+from mizumashi.errors import InputError
+
+Objective = Literal["non-saturating", "minimax"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+SIZES = (16, 28, 32, 64)
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """Everything that decides what a GAN run does, apart from its images.
+
+    Args:
+        steps: training steps; each updates the discriminator once and the generator once.
+        snapshots: the steps at which the generator is kept, ascending, none beyond `steps`; by default the
+            paper's fractions of `steps`: an eighth, a quarter, a half and the end.
+        batch_size: images in a mini-batch.
+        latent_size: length of the latent z.
+        widths: channels of the three inner layers at the discriminator's end; the generator mirrors them.
+        objective: what the generator minimises; see `mizumashi.gan.losses`.
+        learning_rate: Adam's, for both networks.
+        beta1: Adam's first decay rate; the second is 0.999.
+        seed: decides the weights, the order of the images and the latents.
+        precision: Lightning Fabric's name for the arithmetic.
+
+    Source:
+        Batch size, steps and snapshots: the paper, section 4. What it leaves open is customary for a
+        DCGAN (Radford et al. 2015): latents of 100, Adam with 2e-4 and 0.5.
+
+    Example:
+        >>> GanConfig().stages, GanConfig(steps=600).stages, GanConfig(snapshots=(1, 2400)).stages
+        ((300, 600, 1200, 2400), (75, 150, 300, 600), (1, 2400))
+    """
+
+    steps: int = 2400
+    snapshots: tuple[int, ...] = ()
+    batch_size: int = 64
+    latent_size: int = 100
+    widths: tuple[int, int, int] = (64, 128, 256)
+    objective: Objective = "non-saturating"
+    learning_rate: float = 2e-4
+    beta1: float = 0.5
+    seed: int = 0
+    precision: Precision = "32-true"
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """The steps at which the generator is kept."""
+        return self.snapshots or tuple(sorted({max(1, self.steps // part) for part in (8, 4, 2, 1)}))
+
+
+def require_valid(config: GanConfig) -> None:
+    """Raise `InputError` if a value is out of range or a snapshot lies beyond the last step."""
+    smallest = {"steps": 1, "latent_size": 1, "batch_size": 2, "learning_rate": 1e-12, "seed": 0}
+    for what, least in smallest.items():
+        value = getattr(config, what)
+        if value < least:
+            raise InputError(f"found {what} {value}; expected at least {least}")
+    if min(config.widths) < 1:
+        raise InputError(f"found widths {config.widths}; expected three numbers above 0")
+    if not 0 <= config.beta1 < 1:
+        raise InputError(f"found beta1 {config.beta1}; expected 0 <= beta1 < 1")
+    if list(config.stages) != sorted(set(config.stages)) or config.stages[0] < 1:
+        raise InputError(f"found snapshots {config.stages}; expected ascending steps from 1, each once")
+    if config.stages[-1] > config.steps:
+        raise InputError(
+            f"found a snapshot at step {config.stages[-1]}; expected none beyond the last step, "
+            f"{config.steps}; raise --steps or leave that snapshot out"
+        )
+
+
+def require_trainable(images: LabelledImages, config: GanConfig) -> None:
+    """Raise `InputError` unless a GAN with this configuration can be trained on these images."""
+    require_valid(config)
+    height, width = images.size
+    if height != width or height not in SIZES:
+        near = sorted(sorted(SIZES, key=lambda size: abs(size - max(height, width)))[:2])
+        raise InputError(
+            f"{images.name}: found images of {height}x{width} pixels; expected a square of "
+            f"{', '.join(map(str, SIZES))}; the nearest are {near[0]} and {near[1]}: "
+            f"`mizumashi data IMAGES --resize {near[-1]} --out SET` makes such a set"
+        )
+    if len(images) < config.batch_size:
+        raise InputError(
+            f"{images.name}: found {len(images)} training images; expected at least one mini-batch of "
+            f"{config.batch_size}; lower --batch-size or add images"
+        )
+    if len(images.class_names) < 2:
+        raise InputError(f"{images.name}: found one class; expected at least two to tell apart")
+    empty = [name for name, count in zip(images.class_names, images.counts, strict=True) if not count]
+    if empty:
+        raise InputError(f"{images.name}: found no training image of class {empty[0]!r}; add some or drop it")

@@ -1,0 +1,21 @@
+"""Complete configurations, as functions."""
+
+from collections.abc import Callable
+
+from mizumashi.gan.config import GanConfig
+
+
+def paper() -> GanConfig:
+    """The paper's GAN: 2,400 steps of 64 images, snapshots at 300, 600, 1,200 and 2,400 (section 4)."""
+    return GanConfig()
+
+
+def small() -> GanConfig:
+    """A shorter schedule and narrower networks, for sets of a few thousand images of 16x16 pixels.
+
+    It is not the paper's: its four snapshots stand at the same fractions of a quarter of the steps.
+    """
+    return GanConfig(steps=600, widths=(32, 64, 128))
+
+
+PRESETS: dict[str, Callable[[], GanConfig]] = {"paper": paper, "small": small}

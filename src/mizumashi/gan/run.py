@@ -1,0 +1,125 @@
+"""A GAN run on disk: its description, its log and its snapshots."""
+
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import save as serialise
+from torch import nn
+
+from mizumashi import files
+from mizumashi.errors import InputError
+from mizumashi.gan import checkpoint
+from mizumashi.gan.networks import Shape
+from mizumashi.gan.sampling import Snapshot
+
+
+class GanRun:
+    """One training of one conditional GAN on one set of labelled images: a folder.
+
+    RUN/config.json describes it, RUN/log.jsonl holds the losses of every step, RUN/snapshots/ the generators,
+    and RUN/checkpoint/ what an unfinished run needs to go on.
+
+    Args:
+        path: an existing run's folder.
+
+    Raises:
+        InputError: the folder is no GAN run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not (self.path / "config.json").is_file():
+            raise InputError(
+                f"found no GAN run in {self.path}; expected a folder with config.json; "
+                "`mizumashi train IMAGES --out RUN` makes one"
+            )
+
+    @classmethod
+    def begin(cls, path: Path, description: dict[str, Any]) -> "GanRun":
+        """Start a run in a new folder, or take up the run of this description that is already there.
+
+        Raises:
+            InputError: the folder holds something else; the message names what differs.
+        """
+        if not (path / "config.json").exists():
+            files.require_new_folder(path)
+            files.write_json(path / "config.json", description)
+            return cls(path)
+        run = cls(path)
+        differing = [
+            f"{group}.{key} is {run.description.get(group, {}).get(key)!r} there and {value!r} here"
+            for group in ("config", "images")
+            for key, value in description[group].items()
+            if run.description.get(group, {}).get(key) != value
+        ]
+        if differing:
+            raise InputError(
+                f"found another GAN run in {path}: {'; '.join(differing)}; expected the same configuration "
+                "and images; choose another --out or repeat the first command"
+            )
+        return run
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """What config.json holds: configuration, images and versions."""
+        description: dict[str, Any] = files.read_json(self.path / "config.json")
+        return description
+
+    @property
+    def shape(self) -> Shape:
+        """The networks' shape."""
+        images, config = self.description["images"], self.description["config"]
+        return Shape(
+            images["size"],
+            images["channels"],
+            len(images["class_names"]),
+            config["latent_size"],
+            tuple(config["widths"]),
+        )
+
+    @property
+    def snapshots(self) -> list[int]:
+        """The steps at which the generator was kept, so far."""
+        planned: list[int] = self.description["config"]["snapshots"]
+        return [step for step in planned if self._snapshot_path(step).exists()]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is done."""
+        return (self.path / "finished.json").exists()
+
+    def snapshot(self, step: int | None = None) -> Snapshot:
+        """The generator at one training step, by default the last that was kept.
+
+        Raises:
+            InputError: no snapshot was kept at that step.
+        """
+        kept = self.snapshots
+        step = step if step is not None or not kept else kept[-1]
+        if step is None or step not in kept:
+            listed = ", ".join(map(str, kept)) or "none yet"
+            raise InputError(f"found no snapshot at step {step} in {self.path}; expected one of: {listed}")
+        names = tuple(self.description["images"]["class_names"])
+        return Snapshot(self._snapshot_path(step), step, self.shape, names)
+
+    def write_snapshot(self, step: int, generator: nn.Module) -> None:
+        """Keep the generator as it is at `step`."""
+        tensors = {key: value.contiguous() for key, value in generator.state_dict().items()}
+        files.write_bytes(self._snapshot_path(step), serialise(tensors))
+
+    def losses(self) -> dict[str, NDArray[np.float64]]:
+        """The losses of every logged step: "generator" and "discriminator", one number a step each."""
+        losses = np.array(checkpoint.read_log(self.path)).reshape(-1, 2)
+        return {"generator": losses[:, 0], "discriminator": losses[:, 1]}
+
+    def finish(self) -> None:
+        """Say that the last step is done, and drop the checkpoint that nobody needs any more."""
+        files.write_json(self.path / "finished.json", {"steps": self.description["config"]["steps"]})
+        shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
+
+    def _snapshot_path(self, step: int) -> Path:
+        return self.path / "snapshots" / f"step-{step:06d}.safetensors"

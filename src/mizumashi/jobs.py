@@ -1,0 +1,102 @@
+"""What the command line and the Python API do, from names and paths to results."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mizumashi.data.images import LabelledImages
+from mizumashi.data.readers import open_images
+from mizumashi.data.split import stratified_split
+from mizumashi.progress import Progress, silent
+from mizumashi.study.config import StudyConfig
+from mizumashi.study.plan import Plan
+from mizumashi.study.results import StudyResult
+
+TEST_SHARE = 0.2
+"""What a study keeps for testing where the source has no test part of its own."""
+
+
+def study(
+    source: LabelledImages | str | Path,
+    *,
+    target: LabelledImages | str | Path | None = None,
+    out: str | Path | None = None,
+    config: StudyConfig | None = None,
+    data_dir: Path | None = None,
+    accelerator: str = "auto",
+    progress: Progress = silent,
+) -> StudyResult:
+    """The main job: GANs, generated sets, classifiers, tables and figures in one folder; resumes by itself.
+
+    Args:
+        source: the images to inflate: a set, a catalogue name or a path. Without a test part of its own, a
+            fifth of each class is set aside for testing.
+        target: another domain's images, only ever tested on; of a set with parts, its test part.
+        out: the study's folder, by default studies/SOURCE or studies/SOURCE-to-TARGET.
+        config: GAN and seeds; by default the paper's GAN, once.
+        data_dir: where the catalogue's sets are, before MIZUMASHI_DATA.
+        accelerator: Lightning Fabric's name for the device.
+        progress: called as the work goes on.
+
+    Returns:
+        The study's numbers; its folder holds tables/, figures/ and report.md.
+
+    Raises:
+        InputError: the images, the configuration or the folder cannot be used.
+        KeyboardInterrupt: the user stopped it; the same call goes on.
+    """
+    from mizumashi.report.page import draw
+    from mizumashi.study.run import run_study
+
+    opened = _opened(source, data_dir)
+    if opened.test_start is None:
+        opened = stratified_split(opened, TEST_SHARE, seed=0)
+    tested = None if target is None else _test_part(_opened(target, data_dir))
+    plan = Plan(opened, tested, config or StudyConfig())
+    name = opened.name if tested is None else f"{opened.name}-to-{tested.name}"
+    folder = Path(out) if out else Path("studies") / name
+    run_study(plan, folder, accelerator=accelerator, progress=progress)
+    return draw(folder, progress=progress)
+
+
+def evaluate(
+    training: Sequence[LabelledImages],
+    tests: Sequence[LabelledImages],
+    *,
+    seeds: int = 1,
+    progress: Progress = silent,
+) -> "tuple[np.ndarray, np.ndarray]":
+    """Train the paper's softmax regression on each training set and score it on each test set.
+
+    Args:
+        training: R sets; of a set with parts, its training part.
+        tests: T sets; of a set with parts, its test part.
+        seeds: classifiers for each training set.
+        progress: called as training goes on.
+
+    Returns:
+        Accuracy and loss: R x T x seeds each.
+
+    Raises:
+        InputError: the sets do not fit together.
+    """
+    from mizumashi.classify.softmax import require_alike, score, train_softmax
+
+    sets = [images if images.test_start is None else images.train for images in training]
+    scored = [_test_part(images) for images in tests]
+    require_alike([*sets, *scored])
+    numbers = [seed for _ in sets for seed in range(seeds)]
+    models = train_softmax([images for images in sets for _ in range(seeds)], numbers, progress=progress)
+    scores = [[score(model, images) for images in scored] for model in models]
+    found = np.array([[(cell.accuracy, cell.loss) for cell in row] for row in scores])
+    found = found.reshape(len(sets), seeds, len(scored), 2).transpose(3, 0, 2, 1)
+    return found[0], found[1]
+
+
+def _opened(images: LabelledImages | str | Path, data_dir: Path | None) -> LabelledImages:
+    return images if isinstance(images, LabelledImages) else open_images(images, data_dir=data_dir)
+
+
+def _test_part(images: LabelledImages) -> LabelledImages:
+    return images if images.test_start is None else images.test.renamed(images.name)

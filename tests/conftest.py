@@ -1,0 +1,31 @@
+"""Fixtures that several test files share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mizumashi.data.images import LabelledImages
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder with the real image sets: skipped without one, a failure where CI=true promises it."""
+    folder = os.environ.get("MIZUMASHI_DATA")
+    if folder and Path(folder).is_dir():
+        return Path(folder)
+    if os.environ.get("CI") == "true":
+        pytest.fail("MIZUMASHI_DATA names no folder, and CI=true promises the real data")
+    pytest.skip("MIZUMASHI_DATA names no folder with the real image sets")
+
+
+@pytest.fixture(scope="session")
+def blobs() -> LabelledImages:
+    """Three easy classes, 16x16 grey: a bright square at the left, in the middle or at the right, with noise."""
+    random = np.random.default_rng(0)
+    labels = np.arange(240) % 3
+    images = random.integers(0, 60, (240, 16, 16))
+    for image, label in zip(images, labels, strict=True):
+        image[5:11, 1 + 5 * label : 5 + 5 * label] += 180
+    return LabelledImages.from_arrays(images, labels, ["left", "middle", "right"], name="blobs")

@@ -1,0 +1,153 @@
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mizumashi.data.images import LabelledImages
+from mizumashi.data.readers import open_images
+from mizumashi.errors import InputError
+from mizumashi.gan.config import GanConfig
+from mizumashi.gan.run import GanRun
+from mizumashi.gan.training import MiniBatches, train
+
+TINY = GanConfig(steps=6, snapshots=(2, 6), batch_size=16, latent_size=8, widths=(4, 8, 8))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_keeps_its_snapshots_and_every_loss(blobs: LabelledImages, tmp_path: Path):
+    run = train(blobs, tmp_path / "run", TINY)
+    assert run.snapshots == [2, 6]
+    losses = run.losses()
+    assert losses["generator"].shape == losses["discriminator"].shape == (6,)
+    assert np.isfinite(losses["generator"]).all()
+    assert sorted(tree(tmp_path / "run")) == [
+        "config.json",
+        "finished.json",
+        "log.jsonl",
+        "snapshots/step-000002.safetensors",
+        "snapshots/step-000006.safetensors",
+    ]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(blobs: LabelledImages, tmp_path: Path):
+    train(blobs, tmp_path / "a", TINY)
+    train(blobs, tmp_path / "b", TINY)
+    train(blobs, tmp_path / "c", replace(TINY, seed=1))
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+    snapshot = "snapshots/step-000006.safetensors"
+    assert tree(tmp_path / "a")[snapshot] != tree(tmp_path / "c")[snapshot]
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 5])
+def test_a_stopped_run_goes_on_to_the_same_bytes(blobs: LabelledImages, tmp_path: Path, stop_after: int):
+    def stop(task: str, done: int, total: int, note: str) -> None:
+        if done == stop_after:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="stopped after step"):
+        train(blobs, tmp_path / "stopped", TINY, progress=stop)
+    assert not GanRun(tmp_path / "stopped").finished
+    steps: list[int] = []
+    train(blobs, tmp_path / "stopped", TINY, progress=lambda task, done, total, note: steps.append(done))
+    assert steps[0] == stop_after + 1
+    train(blobs, tmp_path / "whole", TINY)
+    assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")
+
+
+def test_another_configuration_or_other_images_are_refused_by_name(blobs: LabelledImages, tmp_path: Path):
+    train(blobs, tmp_path / "run", TINY)
+    before = tree(tmp_path / "run")
+    with pytest.raises(InputError, match=r"config\.seed is 0 there and 1 here"):
+        train(blobs, tmp_path / "run", replace(TINY, seed=1))
+    with pytest.raises(InputError, match=r"images\.count is 240 there and 239 here"):
+        train(blobs.take(np.arange(239)), tmp_path / "run", TINY)
+    assert tree(tmp_path / "run") == before
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(blobs: LabelledImages, tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="not empty"):
+        train(blobs, tmp_path, TINY)
+    assert tree(tmp_path) == {"thesis.tex": b"years of work"}
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step(blobs: LabelledImages, tmp_path: Path):
+    with pytest.raises(FloatingPointError, match=r"loss is (nan|inf) at step"):
+        train(blobs, tmp_path / "run", replace(TINY, steps=60, snapshots=(60,), learning_rate=1e30))
+    assert not GanRun(tmp_path / "run").finished
+
+
+def test_the_test_part_is_never_trained_on(blobs: LabelledImages, tmp_path: Path):
+    train_part, test_part = blobs.take(np.arange(200)), blobs.take(np.arange(200, 240))
+    both = LabelledImages.from_parts(train_part, test_part, "both")
+    train(both, tmp_path / "both", TINY)
+    train(train_part.renamed("both train"), tmp_path / "train", TINY)
+    assert tree(tmp_path / "both") == tree(tmp_path / "train")
+
+
+def test_an_epoch_shows_every_image_at_most_once_and_epochs_differ():
+    order = MiniBatches(count=50, batch_size=16, seed=0)
+    epochs = [np.concatenate([order[3 * epoch + batch].numpy() for batch in range(3)]) for epoch in range(2)]
+    for shown in epochs:
+        assert len(set(shown)) == 48
+    assert (epochs[0] != epochs[1]).any()
+    assert (MiniBatches(50, 16, seed=0)[4].numpy() == epochs[1][16:32]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"snapshots": (2, 7)}, "snapshot at step 7; expected none beyond the last step, 6"),
+        ({"snapshots": (4, 2)}, "expected ascending steps"),
+        ({"steps": 0, "snapshots": (1,)}, "found steps 0; expected at least 1"),
+        ({"batch_size": 1}, "found batch_size 1"),
+        ({"batch_size": 300}, "found 240 training images; expected at least one mini-batch of 300"),
+        ({"beta1": 1.0}, "found beta1 1.0"),
+        ({"widths": (0, 8, 8)}, "found widths"),
+        ({"seed": -1}, "found seed -1"),
+    ],
+)
+def test_a_wrong_configuration_is_one_clear_line(
+    blobs: LabelledImages, tmp_path: Path, change: dict[str, object], message: str
+):
+    with pytest.raises(InputError, match=message) as caught:
+        train(blobs, tmp_path / "run", replace(TINY, **change))  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("size", "near"), [((20, 20), "16 and 28"), ((40, 40), "28 and 32"), ((28, 32), "28 and 32")])
+def test_other_sizes_are_refused_with_the_nearest(tmp_path: Path, size: tuple[int, int], near: str):
+    images = LabelledImages.from_arrays(np.zeros((20, *size), np.uint8), np.arange(20) % 2)
+    with pytest.raises(InputError, match=f"the nearest are {near}"):
+        train(images, tmp_path / "run", TINY)
+
+
+def test_one_class_or_an_empty_class_is_refused(tmp_path: Path):
+    pixels = np.zeros((20, 16, 16), np.uint8)
+    with pytest.raises(InputError, match="found one class"):
+        train(LabelledImages.from_arrays(pixels, np.zeros(20, int)), tmp_path / "run", TINY)
+    empty = LabelledImages.from_arrays(pixels, np.zeros(20, int), ["cat", "dog"])
+    with pytest.raises(InputError, match="no training image of class 'dog'"):
+        train(empty, tmp_path / "run", TINY)
+
+
+def test_minimax_trains_with_losses_that_are_never_positive(blobs: LabelledImages, tmp_path: Path):
+    run = train(blobs, tmp_path / "run", replace(TINY, objective="minimax"))
+    assert (run.losses()["generator"] <= 0).all()
+    assert (run.losses()["discriminator"] >= 0).all()
+
+
+def test_twenty_steps_of_the_papers_gan_reproduce_the_recorded_loss_curve(tmp_path: Path):
+    golden = json.loads((Path(__file__).parent / "golden_losses.json").read_text())
+    run = train(open_images("digits"), tmp_path / "run", GanConfig(steps=20), accelerator="cpu")
+    for network, losses in run.losses().items():
+        # Rounding differs between machines and thread counts, and a GAN amplifies it from step to step.
+        np.testing.assert_allclose(losses[:10], golden[network][:10], rtol=2e-3, err_msg=network)
+        np.testing.assert_allclose(losses, golden[network], rtol=5e-2, err_msg=network)
