@@ -101,7 +101,7 @@ class LabelledImages:
         if numbers.dtype.kind not in "iu":
             raise InputError(f"{name}: found labels of type {numbers.dtype}; expected whole numbers from 0")
         if class_names is None:
-            class_names = [str(label) for label in range(int(numbers.max(initial=-1)) + 1)]
+            class_names = [str(label) for label in range(int(numbers.max()) + 1 if numbers.size else 0)]
         return cls(pixels, numbers.astype(np.int64), tuple(class_names), name)
 
     @classmethod
