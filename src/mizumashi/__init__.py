@@ -4,7 +4,7 @@ Example:
     >>> import mizumashi as mz
     >>> digits = mz.open_images("digits")
     >>> len(digits.train), len(digits.test), digits.size
-    (1391, 406, (16, 16))
+    (1415, 382, (16, 16))
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,6 +1,7 @@
 """The command line: commands to functions, no logic."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -245,6 +246,7 @@ def _parse(arguments: Sequence[str], gan: GanConfig) -> Command:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0 when done, 2 for wrong input, 130 when stopped, 1 for other failures."""
     keep_freed_memory()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         parse(sys.argv[1:] if arguments is None else arguments).run()
     except InputError as error:
@@ -260,5 +262,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(message: object, code: int) -> int:
-    print(f"mizumashi: {message}", file=sys.stderr)
+    line = " ".join(str(message).split())  # a path may hold a newline
+    print(f"mizumashi: {line}", file=sys.stderr)
     return code

@@ -1,0 +1,114 @@
+"""What a study will do: sources, GANs, recipes, seeds."""
+
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mizumashi import files
+from mizumashi.classify.softmax import SoftmaxConfig
+from mizumashi.data.images import LabelledImages
+from mizumashi.errors import InputError
+from mizumashi.gan.config import require_trainable
+from mizumashi.study.config import StudyConfig
+from mizumashi.study.recipe import Recipe, paper_recipes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study before its first step.
+
+    Args:
+        source: the labelled images to inflate, with a training and a test part.
+        target: the other domain's test images, or None.
+        config: how much to do.
+    """
+
+    source: LabelledImages
+    target: LabelledImages | None
+    config: StudyConfig
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """The paper's nine, for the GAN's snapshots."""
+        return paper_recipes(self.config.gan.stages)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the GANs."""
+        first = self.config.gan.seed
+        return list(range(first, first + self.config.seeds))
+
+    def check(self) -> None:
+        """Raise `InputError` unless the study can be done."""
+        for what in ("seeds", "classifier_seeds"):
+            if getattr(self.config, what) < 1:
+                raise InputError(f"found {what} {getattr(self.config, what)}; expected at least 1")
+        require_trainable(self.source.train, self.config.gan)
+        if self.target is None:
+            return
+        ways = {
+            "size": "`mizumashi data IMAGES --resize SIZE --out SET` makes such a set",
+            "channels": "`mizumashi data IMAGES --preprocess mnist-style --out SET` makes a grey set",
+            "class_names": "the classes of source and target must be the same, in name and order",
+        }
+        for what, way in ways.items():
+            expected, found = getattr(self.source, what), getattr(self.target, what)
+            if found != expected:
+                raise InputError(
+                    f"{self.target.name}: found {what} {found}; expected {expected} as in {self.source.name}; {way}"
+                )
+        if self.target.name == self.source.name:
+            raise InputError(f"found {self.source.name} as source and target; expected two different sets")
+
+    def describe(self) -> dict[str, Any]:
+        """What STUDY/plan.json holds."""
+        gan = asdict(self.config.gan)
+        return {
+            "format": 1,
+            "source": _describe_images(self.source) | {"train": len(self.source.train)},
+            "target": None if self.target is None else _describe_images(self.target),
+            "gan": gan | {"snapshots": list(self.config.gan.stages), "widths": list(self.config.gan.widths)},
+            "classifier": {"name": "softmax"} | asdict(SoftmaxConfig()),
+            "recipes": [str(recipe) for recipe in self.recipes],
+            "seeds": self.config.seeds,
+            "classifier_seeds": self.config.classifier_seeds,
+            "versions": {name: version(name) for name in ("mizumashi", "torch", "numpy")},
+        }
+
+
+def begin(plan: Plan, folder: Path) -> None:
+    """Write plan.json into a new study folder, or check that the study there is this one.
+
+    A study may be taken up again with more seeds; everything else must be as it was.
+
+    Raises:
+        InputError: the folder holds something else; the message names what differs.
+    """
+    path, description = folder / "plan.json", plan.describe()
+    if not path.exists():
+        files.require_new_folder(folder)
+    else:
+        there = files.read_json(path)
+        differing = [
+            f"{key} is {there.get(key)!r} there and {value!r} here"
+            for key, value in description.items()
+            if key not in ("seeds", "classifier_seeds", "versions") and there.get(key) != value
+        ]
+        if differing:
+            raise InputError(
+                f"found another study in {folder}: {'; '.join(differing)}; expected the same source, target and "
+                "configuration; choose another --out"
+            )
+    files.write_json(path, description)
+
+
+def _describe_images(images: LabelledImages) -> dict[str, Any]:
+    return {
+        "name": images.name,
+        "sha256": images.content_hash(),
+        "count": len(images),
+        "size": images.size[0],
+        "channels": images.channels,
+        "class_names": list(images.class_names),
+    }

@@ -1,0 +1,144 @@
+"""The study: GANs, generated sets, cells, measures, one after another; what is there already is kept."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mizumashi import files
+from mizumashi.data.images import LabelledImages
+from mizumashi.data.readers import open_images
+from mizumashi.data.writers import write_stream
+from mizumashi.gan.run import GanRun
+from mizumashi.gan.training import train
+from mizumashi.measure.distances import two_sample_accuracy
+from mizumashi.measure.embedding import shared_map
+from mizumashi.progress import Progress, silent
+from mizumashi.randomness import numpy_generator
+from mizumashi.study.cell import Cell, Material, run_softmax_cells
+from mizumashi.study.plan import Plan, begin
+
+MAP_IMAGES = 1000
+"""Images of each set in the t-SNE map (the paper, section 4)."""
+
+EXAMPLES = 10
+"""Images of each class and set that a study keeps for its figures."""
+
+TWO_SAMPLE_IMAGES = 5000
+"""Images of each side, at most, for telling generated from real."""
+
+
+def run_study(plan: Plan, folder: Path, *, accelerator: str = "auto", progress: Progress = silent) -> None:
+    """Do a study, or the rest of it.
+
+    Leaves in `folder`: plan.json, runs/SEED/ (the GAN run, the generated sets, distances.json), cells/,
+    map.npz, examples.npz, and last results.json with every number.
+
+    Args:
+        plan: what to do.
+        folder: new, empty, or holding this study.
+        accelerator: Lightning Fabric's name for the device.
+        progress: called as the work goes on.
+
+    Raises:
+        InputError: the plan cannot be done, or the folder holds something else.
+        KeyboardInterrupt: the user stopped it; the same call goes on.
+    """
+    plan.check()
+    begin(plan, folder)
+    cells: list[Cell] = []
+    distances: dict[str, dict[str, object]] = {}
+    for seed in plan.seeds:
+        home = folder / "runs" / str(seed)
+        run = train(
+            plan.source,
+            home / "gan",
+            replace(plan.config.gan, seed=seed),
+            accelerator=accelerator,
+            progress=progress,
+        )
+        sets = {step: _generated_set(plan, run, step, seed, home / "sets", progress) for step in plan.config.gan.stages}
+        tests = _test_sets(plan, sets)
+        material = Material(seed, plan.source.train, {step: images.train for step, images in sets.items()}, tests)
+        cells += run_softmax_cells(material, plan.recipes, plan.config.classifier_seeds, folder / "cells", progress)
+        distances[str(seed)] = _distances(plan, tests, seed, home / "distances.json", progress)
+        if seed == plan.seeds[0]:
+            _write_examples(tests, folder / "examples.npz")
+            _write_map(plan, tests, seed, folder / "map.npz", progress)
+    results = {"plan": plan.describe(), "cells": [asdict(cell) for cell in cells], "distances": distances}
+    files.write_json(folder / "results.json", results)
+
+
+def _generated_set(plan: Plan, run: GanRun, step: int, seed: int, folder: Path, progress: Progress) -> LabelledImages:
+    """As many images as the source has, with a training and a test part, drawn once and kept."""
+    path = folder / f"gan@{step}"
+    if not path.exists():
+        snapshot, count = run.snapshot(step), len(plan.source)
+        chunks = snapshot.draw(count, seed=seed, progress=progress)
+        labels, names = snapshot.labels(count), snapshot.class_names
+        write_stream(chunks, labels, names, path, "idx", test_start=plan.source.test_start)
+    return open_images(path).renamed(f"gan@{step}")
+
+
+def _test_sets(plan: Plan, sets: dict[int, LabelledImages]) -> dict[str, LabelledImages]:
+    tests = {plan.source.name: plan.source.test}
+    tests |= {f"gan@{step}": images.test for step, images in sets.items()}
+    if plan.target is not None:
+        tests[plan.target.name] = plan.target
+    return tests
+
+
+def _subset(images: LabelledImages, count: int, seed: int) -> LabelledImages:
+    order = numpy_generator(seed, "subset").permutation(len(images))
+    return images.take(order[:count])
+
+
+def _distances(
+    plan: Plan, tests: dict[str, LabelledImages], seed: int, path: Path, progress: Progress
+) -> dict[str, object]:
+    if not path.exists():
+        real = _subset(plan.source.test, TWO_SAMPLE_IMAGES, seed).images
+        found = {}
+        for done, step in enumerate(plan.config.gan.stages, start=1):
+            generated = _subset(tests[f"gan@{step}"], TWO_SAMPLE_IMAGES, seed).images
+            found[f"gan@{step}"] = asdict(two_sample_accuracy(real, generated, seed))
+            progress("telling generated from real", done, len(plan.config.gan.stages), "")
+        files.write_json(path, found)
+    distances: dict[str, object] = files.read_json(path)
+    return distances
+
+
+def _write_examples(tests: dict[str, LabelledImages], path: Path) -> None:
+    """The first images of each class in each test set: sets x K x EXAMPLES x H x W x C; zeros where too few."""
+    if path.exists():
+        return
+    first = next(iter(tests.values()))
+    shape = (len(tests), len(first.class_names), EXAMPLES, *first.images.shape[1:])
+    examples = np.zeros(shape, np.uint8)
+    for row, images in enumerate(tests.values()):
+        for label in range(len(images.class_names)):
+            chosen = images.images[images.labels == label][:EXAMPLES]
+            examples[row, label, : len(chosen)] = chosen
+    _write_npz(path, {"images": examples, "sets": np.array(list(tests))})
+
+
+def _write_map(plan: Plan, tests: dict[str, LabelledImages], seed: int, path: Path, progress: Progress) -> None:
+    """One t-SNE map of real images and of each stage's: a matrix n x 2 for each set."""
+    if path.exists():
+        return
+    progress("t-SNE map", 0, 1, "")
+    chosen = {
+        name: _subset(images, MAP_IMAGES, seed).images.reshape(-1, images.images[0].size)
+        for name, images in tests.items()
+        if name.startswith("gan@") or name == plan.source.name
+    }
+    reference = chosen.pop(plan.source.name)
+    found = shared_map(reference, chosen, seed)
+    _write_npz(path, {plan.source.name: found.reference, **found.others})
+    progress("t-SNE map", 1, 1, "")
+
+
+def _write_npz(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
+    with files.whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -1,0 +1,174 @@
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mizumashi.study.run as study_run
+from mizumashi.classify.softmax import score, train_softmax
+from mizumashi.data.images import LabelledImages
+from mizumashi.data.readers import open_images
+from mizumashi.data.split import stratified_split
+from mizumashi.errors import InputError
+from mizumashi.gan.config import GanConfig
+from mizumashi.jobs import evaluate, study
+from mizumashi.progress import silent
+from mizumashi.study.cell import Material, run_softmax_cells
+from mizumashi.study.config import StudyConfig
+from mizumashi.study.recipe import Recipe
+from mizumashi.study.results import StudyResult
+
+TINY = StudyConfig(GanConfig(steps=4, snapshots=(2, 4), batch_size=16, latent_size=8, widths=(4, 8, 8)), seeds=2)
+
+
+@pytest.fixture(scope="module")
+def source(blobs: LabelledImages) -> LabelledImages:
+    return stratified_split(blobs, 0.5, seed=0).renamed("blobs")
+
+
+@pytest.fixture(scope="module")
+def target(blobs: LabelledImages) -> LabelledImages:
+    return replace(blobs, images=255 - blobs.images, name="negatives")
+
+
+@pytest.fixture(scope="module")
+def finished(source: LabelledImages, target: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    return study(source, target=target, out=tmp_path_factory.mktemp("studies") / "blobs", config=TINY)
+
+
+def test_a_study_scores_every_recipe_on_every_test_set_for_every_seed(finished: StudyResult):
+    assert finished.recipes == ["real", "gan@2", "gan@4", "real+gan@2", "real+gan@4"]
+    assert finished.tests == ["blobs", "gan@2", "gan@4", "negatives"]
+    assert finished.accuracy.shape == finished.loss.shape == (5, 4, 2)
+    assert {cell.scores["negatives"].count for cell in finished.cells} == {240}
+
+
+def test_the_numbers_are_those_of_the_sets_that_were_kept(finished: StudyResult, source: LabelledImages):
+    """`evaluate` on the kept sets, another road to the same models, agrees where the order of images cannot matter."""
+    generated = open_images(finished.path / "runs" / "0" / "sets" / "gan@4")
+    assert len(generated.train) == len(source.train)
+    assert len(generated.test) == len(source.test)
+    accuracy, loss = evaluate([source, generated], [source, generated])
+    column = [finished.tests.index("blobs"), finished.tests.index("gan@4")]
+    for row, recipe in enumerate(["real", "gan@4"]):
+        found = finished.loss[finished.recipes.index(recipe), column, 0]
+        np.testing.assert_allclose(found, loss[row, :, 0], rtol=0.1)
+    assert accuracy[0, 0, 0] == finished.accuracy[0, 0, 0] == 1.0
+
+
+def test_the_report_shows_what_the_results_say(finished: StudyResult):
+    with (finished.path / "tables" / "accuracy.csv").open(newline="") as file:
+        rows = {(row["recipe"], row["test set"]): row for row in csv.DictReader(file)}
+    assert len(rows) == 5 * 4
+    cells = [json.loads(path.read_text()) for path in (finished.path / "cells").glob("*.json")]
+    values = [c["scores"]["negatives"]["accuracy"] for c in cells if c["recipe"] == "gan@4"]
+    assert len(values) == 2
+    assert float(rows["gan@4", "negatives"]["mean"]) == pytest.approx(np.mean(values), abs=1e-6)
+    assert float(rows["gan@4", "negatives"]["standard deviation"]) == pytest.approx(np.std(values, ddof=1), abs=1e-6)
+    report = (finished.path / "report.md").read_text()
+    assert "not the paper's schedule: steps 4 (paper preset: 2400)" in report
+    for name in ("losses", "stages", "map", "sets", "recipes"):
+        assert f"figures/{name}.png" in report
+        assert (finished.path / "figures" / f"{name}.png").stat().st_size > 1000
+
+
+def test_a_finished_study_is_not_done_again(
+    finished: StudyResult, source: LabelledImages, target: LabelledImages, monkeypatch: pytest.MonkeyPatch
+):
+    def never(*args: object, **options: object) -> None:
+        raise AssertionError("done twice")
+
+    monkeypatch.setattr("mizumashi.study.cell.train_softmax", never)
+    monkeypatch.setattr(study_run, "write_stream", never)
+    monkeypatch.setattr(study_run, "shared_map", never)
+    monkeypatch.setattr(study_run, "two_sample_accuracy", never)
+    monkeypatch.setattr("mizumashi.gan.training._Training", never)
+    again = study(source, target=target, out=finished.path, config=TINY)
+    assert again.cells == finished.cells
+
+
+@pytest.mark.parametrize("at", ["GAN, seed 1", "drawing gan@4", "softmax models", "telling", "t-SNE", "figures"])
+def test_a_stopped_study_goes_on_to_the_same_bytes(
+    finished: StudyResult, source: LabelledImages, target: LabelledImages, tmp_path: Path, at: str
+):
+    def stop(task: str, done: int, total: int, note: str) -> None:
+        if at in task and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study(source, target=target, out=tmp_path / "blobs", config=TINY, progress=stop)
+    study(source, target=target, out=tmp_path / "blobs", config=TINY)
+    assert tree(tmp_path / "blobs") == tree(finished.path)
+
+
+def test_more_seeds_join_the_ones_that_are_there(
+    source: LabelledImages, target: LabelledImages, tmp_path: Path, finished: StudyResult
+):
+    study(source, target=target, out=tmp_path / "blobs", config=replace(TINY, seeds=1))
+    more = study(source, target=target, out=tmp_path / "blobs", config=TINY)
+    assert more.cells == finished.cells
+
+
+def test_another_study_in_the_folder_is_refused_by_name(finished: StudyResult, source: LabelledImages):
+    before = tree(finished.path)
+    with pytest.raises(InputError, match=r"found another study in .*: target is"):
+        study(source, out=finished.path, config=TINY)
+    assert tree(finished.path) == before
+
+
+def test_bad_plans_are_refused_before_anything_is_written(
+    source: LabelledImages, target: LabelledImages, tmp_path: Path
+):
+    small = LabelledImages.from_arrays(np.zeros((6, 8, 8), np.uint8), np.arange(6) % 3, ["left", "middle", "right"])
+    with pytest.raises(InputError, match="found seeds 0"):
+        study(source, out=tmp_path / "x", config=replace(TINY, seeds=0))
+    with pytest.raises(InputError, match=r"found size \(8, 8\); expected \(16, 16\) as in blobs"):
+        study(source, target=small, out=tmp_path / "x", config=TINY)
+    with pytest.raises(InputError, match="found class_names"):
+        study(source, target=replace(target, class_names=("a", "b", "c")), out=tmp_path / "x", config=TINY)
+    with pytest.raises(InputError, match="as source and target"):
+        study(source, target=source, out=tmp_path / "x", config=TINY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_changes_with_whatever_the_cell_depends_on(
+    source: LabelledImages, target: LabelledImages, tmp_path: Path
+):
+    generated = source.train.renamed("gan@4")
+    material = Material(0, source.train, {4: generated}, {"blobs": source.test})
+    recipes = [Recipe(real=True, step=4)]
+
+    def key(changed: Material) -> str:
+        return run_softmax_cells(changed, recipes, 1, tmp_path, silent)[0].key
+
+    keys = [
+        key(material),
+        key(replace(material, seed=1)),
+        key(replace(material, real=source.train.take(np.arange(100)))),
+        key(replace(material, generated={4: generated.take(np.arange(119, -1, -1))})),
+        key(replace(material, tests={"blobs": source.test, "negatives": target})),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key(material) == keys[0]
+
+
+def test_a_mix_keeps_the_real_sets_size_and_is_trained_on_both(source: LabelledImages, tmp_path: Path):
+    """Real images of one half of the labels' meaning, generated ones of the other: only a mix reads both."""
+    rolled = replace(source.train, images=np.roll(source.train.images, 8, axis=1))
+    material = Material(0, source.train, {4: rolled}, {"real": source.test, "rolled": rolled})
+    (cell,) = run_softmax_cells(material, [Recipe(real=True, step=4)], 1, tmp_path, silent)
+    (model,) = train_softmax([source.train], [0])
+    assert score(model, rolled).accuracy < 0.7
+    assert cell.scores["real"].accuracy > 0.9
+    assert cell.scores["rolled"].accuracy > 0.9
+
+
+def test_an_unfinished_folder_is_no_result(tmp_path: Path):
+    with pytest.raises(InputError, match="found no finished study"):
+        StudyResult.read(tmp_path)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
