@@ -26,9 +26,7 @@ def test_every_recipe_is_spelt_and_read_back(real: bool, step: int):
     assert Recipe.parse(str(recipe)) == recipe
 
 
-@pytest.mark.parametrize(
-    "text", ["", "gan", "gan@", "real+", "real+real", "gan@1+real", "gan@-1", "Real"]
-)
+@pytest.mark.parametrize("text", ["", "gan", "gan@", "real+", "real+real", "gan@1+real", "gan@-1", "Real"])
 def test_what_is_no_recipe_is_refused(text: str):
     with pytest.raises(InputError, match="expected real, gan@STEP or real"):
         Recipe.parse(text)

@@ -89,12 +89,8 @@ class LabelledImages:
         """
         pixels, numbers = np.asarray(images), np.asarray(labels)
         if pixels.dtype != np.uint8:
-            if pixels.dtype.kind not in "iu" or (
-                pixels.size and not 0 <= pixels.min() <= pixels.max() <= 255
-            ):
-                raise InputError(
-                    f"{name}: found pixels of type {pixels.dtype}; expected whole numbers in 0 ... 255"
-                )
+            if pixels.dtype.kind not in "iu" or (pixels.size and not 0 <= pixels.min() <= pixels.max() <= 255):
+                raise InputError(f"{name}: found pixels of type {pixels.dtype}; expected whole numbers in 0 ... 255")
             pixels = pixels.astype(np.uint8)
         if pixels.ndim == 3:
             pixels = pixels[..., np.newaxis]

@@ -20,6 +20,7 @@ def discriminator_loss(real: Tensor, generated: Tensor) -> Tensor:
         A scalar, at least 0; 2 log 2 = 1.386 where the discriminator cannot tell.
 
     Example:
+        >>> import torch
         >>> round(discriminator_loss(torch.zeros(4), torch.zeros(4)).item(), 3)
         1.386
     """
@@ -38,6 +39,7 @@ def generator_loss(generated: Tensor, objective: Objective) -> Tensor:
         A scalar; at D = 1/2 it is log 2 = 0.693 (non-saturating) or -log 2 (minimax).
 
     Example:
+        >>> import torch
         >>> round(generator_loss(torch.zeros(4), "non-saturating").item(), 3)
         0.693
         >>> round(generator_loss(torch.zeros(4), "minimax").item(), 3)

@@ -1,5 +1,6 @@
 """A study's tables, figures and report, from its result files alone."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 EXAMPLES_PER_CLASS = 3
 """Images of each class and stage in figure 3."""
+
+EQUILIBRIUM = {
+    "non-saturating": {"generator": math.log(2), "discriminator": 2 * math.log(2)},
+    "minimax": {"generator": -math.log(2), "discriminator": 2 * math.log(2)},
+}
+"""The losses where the discriminator cannot tell: D = 1/2 everywhere."""
 
 Drawing = tuple[str, str, "Callable[[], Figure]"]
 """A figure's file name, its caption, and what draws it."""
@@ -64,7 +71,7 @@ def _drawings(result: StudyResult) -> Iterator[Drawing]:
     yield (
         "losses",
         "Loss of the generator and the discriminator against the training step (the paper's figure 2).",
-        lambda: figures.loss_curves(_losses(result)),
+        lambda: figures.loss_curves(_losses(result), EQUILIBRIUM[result.plan["gan"]["objective"]]),
     )
     yield (
         "stages",
@@ -116,7 +123,7 @@ def _examples(result: StudyResult) -> dict[str, NDArray[np.uint8]]:
 def _map(result: StudyResult) -> SharedMap:
     with np.load(result.path / "map.npz", allow_pickle=False) as arrays:
         others = {stage: arrays[stage] for stage in result.stages}
-        return SharedMap(arrays[result.plan["source"]["name"]], others)
+        return SharedMap(arrays["real"], others)
 
 
 def _report(result: StudyResult, drawings: Sequence[Drawing]) -> str:

@@ -98,7 +98,8 @@ def _distances(
     plan: Plan, tests: dict[str, LabelledImages], seed: int, path: Path, progress: Progress
 ) -> dict[str, object]:
     if not path.exists():
-        real = _subset(plan.source.test, TWO_SAMPLE_IMAGES, seed).images
+        # Against training images, drawn at random: test images may come from other writers.
+        real = _subset(plan.source.train, TWO_SAMPLE_IMAGES, seed).images
         found = {}
         for done, step in enumerate(plan.config.gan.stages, start=1):
             generated = _subset(tests[f"gan@{step}"], TWO_SAMPLE_IMAGES, seed).images
@@ -128,14 +129,13 @@ def _write_map(plan: Plan, tests: dict[str, LabelledImages], seed: int, path: Pa
     if path.exists():
         return
     progress("t-SNE map", 0, 1, "")
-    chosen = {
+    rows = {
         name: _subset(images, MAP_IMAGES, seed).images.reshape(-1, images.images[0].size)
-        for name, images in tests.items()
-        if name.startswith("gan@") or name == plan.source.name
+        for name, images in [("real", plan.source.train), *tests.items()]
+        if name == "real" or name.startswith("gan@")
     }
-    reference = chosen.pop(plan.source.name)
-    found = shared_map(reference, chosen, seed)
-    _write_npz(path, {plan.source.name: found.reference, **found.others})
+    found = shared_map(rows.pop("real"), rows, seed)
+    _write_npz(path, {"real": found.reference, **found.others})
     progress("t-SNE map", 1, 1, "")
 
 
