@@ -74,6 +74,8 @@ def test_study_leaves_a_report_and_report_draws_it_again(
         ("generate RUN --out OUT", "expected one of them"),
         ("generate RUN --out FULL --count 3", "not empty"),
         ("evaluate PICTURES --on digits", "found class_names"),
+        ("evaluate --on PICTURES", "found 0 training sets"),
+        ("evaluate PICTURES --on PICTURES --seeds 0", "0 seeds"),
         ("data FULL", "FULL"),
         ("data PICTURES --resize 0", "found"),
         ("report FULL", "found no finished study"),

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mizumashi.data.images import LabelledImages
+from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_split
+from mizumashi.errors import InputError
 from mizumashi.progress import Progress, silent
 from mizumashi.study.config import StudyConfig
 from mizumashi.study.plan import Plan
@@ -81,11 +82,16 @@ def evaluate(
     Raises:
         InputError: the sets do not fit together.
     """
-    from mizumashi.classify.softmax import require_alike, score, train_softmax
+    from mizumashi.classify.softmax import score, train_softmax
 
     sets = [images if images.test_start is None else images.train for images in training]
     scored = [_test_part(images) for images in tests]
-    require_alike([*sets, *scored])
+    if not sets or not scored or seeds < 1:
+        raise InputError(
+            f"found {len(sets)} training sets, {len(scored)} test sets and {seeds} seeds; expected one of each at least"
+        )
+    for images in scored:
+        require_alike(sets[0], images)
     numbers = [seed for _ in sets for seed in range(seeds)]
     models = train_softmax([images for images in sets for _ in range(seeds)], numbers, progress=progress)
     scores = [[score(model, images) for images in scored] for model in models]

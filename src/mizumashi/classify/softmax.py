@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 from torch import Tensor
 
-from mizumashi.data.images import LabelledImages
+from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.errors import InputError
 from mizumashi.progress import Progress, silent
 from mizumashi.randomness import numpy_generator
@@ -101,7 +101,7 @@ def train_softmax(
     Raises:
         InputError: the sets' shapes or classes differ, or one is empty.
     """
-    require_alike(sets)
+    _require_usable(sets)
     models, pixels, classes = len(sets), int(np.prod(sets[0].images.shape[1:])), len(sets[0].class_names)
     orders = [_Order(len(images), seed) for images, seed in zip(sets, seeds, strict=True)]
     tables = [images.images.reshape(len(images), pixels) for images in sets]
@@ -170,17 +170,10 @@ def _descend(weights_MDK: Tensor, bias_MK: Tensor, batch_MBD: Tensor, labels_MB:
     bias_MK.sub_(error_MBK.sum(dim=1, keepdim=True), alpha=rate)
 
 
-def require_alike(sets: Sequence[LabelledImages]) -> None:
-    """Raise `InputError` unless all sets have images, of one size and the same classes."""
+def _require_usable(sets: Sequence[LabelledImages]) -> None:
     if not sets:
         raise InputError("found no training set; expected at least one")
-    first = sets[0]
     for images in sets:
         if not len(images):
             raise InputError(f"{images.name}: found no training images; expected at least one")
-        for what in ("size", "channels", "class_names"):
-            if getattr(images, what) != getattr(first, what):
-                raise InputError(
-                    f"{images.name}: found {what} {getattr(images, what)}, but {getattr(first, what)} in "
-                    f"{first.name}; expected the same in all sets"
-                )
+        require_alike(sets[0], images)

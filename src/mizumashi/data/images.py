@@ -107,12 +107,7 @@ class LabelledImages:
         Raises:
             InputError: the parts differ in size, channels or class names.
         """
-        for what in ("size", "channels", "class_names"):
-            if getattr(train, what) != getattr(test, what):
-                raise InputError(
-                    f"{name}: found {what} {getattr(train, what)} in the training part and "
-                    f"{getattr(test, what)} in the test part; expected the same in both"
-                )
+        require_alike(train, test)
         images = np.concatenate([train.images, test.images])
         labels = np.concatenate([train.labels, test.labels])
         return cls(images, labels, train.class_names, name, test_start=len(train))
@@ -168,6 +163,17 @@ class LabelledImages:
         digest.update(np.ascontiguousarray(self.images).data)
         return digest.hexdigest()
 
+    def describe(self) -> dict[str, Any]:
+        """Name, contents' hash, number, size, channels and class names, as JSON takes them."""
+        return {
+            "name": self.name,
+            "sha256": self.content_hash(),
+            "count": len(self),
+            "size": list(self.size),
+            "channels": self.channels,
+            "class_names": list(self.class_names),
+        }
+
     def equals(self, other: Any) -> bool:
         """Whether `other` holds the same images, labels, class names and parts; names may differ."""
         return isinstance(other, LabelledImages) and self.content_hash() == other.content_hash()
@@ -188,3 +194,16 @@ class LabelledImages:
             name=f"{self.name} {part}",
             test_start=None,
         )
+
+
+def require_alike(first: LabelledImages, second: LabelledImages) -> None:
+    """Raise `InputError` unless two sets agree in size, channels and class names."""
+    ways = {
+        "size": "`mizumashi data IMAGES --resize SIZE --out SET` makes a set of another size",
+        "channels": "`mizumashi data IMAGES --preprocess mnist-style --out SET` makes a grey set",
+        "class_names": "the classes must be the same, in name and order",
+    }
+    for what, way in ways.items():
+        expected, found = getattr(first, what), getattr(second, what)
+        if found != expected:
+            raise InputError(f"{second.name}: found {what} {found}; expected {expected} as in {first.name}; {way}")

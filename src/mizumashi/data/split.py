@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mizumashi.data.images import LabelledImages
+from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.errors import InputError
 from mizumashi.randomness import numpy_generator
 
@@ -103,12 +103,7 @@ def mix(first: LabelledImages, second: LabelledImages, share: float, total: int,
         >>> mixture.name, mixture.counts.tolist(), mixture.images.mean().item()
         ('real+gan', [2, 2], 0.5)
     """
-    for what in ("size", "channels", "class_names"):
-        if getattr(first, what) != getattr(second, what):
-            raise InputError(
-                f"found {what} {getattr(first, what)} in {first.name} and {getattr(second, what)} in "
-                f"{second.name}; expected the same in both to mix them"
-            )
+    require_alike(first, second)
     if not 0 <= share <= 1:
         raise InputError(f"found a share of {share}; expected 0 to 1")
     if total < 1:

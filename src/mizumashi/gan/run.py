@@ -74,7 +74,7 @@ class GanRun:
         """The networks' shape."""
         images, config = self.description["images"], self.description["config"]
         return Shape(
-            images["size"],
+            images["size"][0],
             images["channels"],
             len(images["class_names"]),
             config["latent_size"],

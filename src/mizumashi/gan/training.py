@@ -64,14 +64,7 @@ def describe(images: LabelledImages, config: GanConfig) -> dict[str, Any]:
     return {
         "format": 1,
         "config": asdict(config) | {"snapshots": list(config.stages), "widths": list(config.widths)},
-        "images": {
-            "name": images.name,
-            "sha256": images.content_hash(),
-            "count": len(images),
-            "size": images.size[0],
-            "channels": images.channels,
-            "class_names": list(images.class_names),
-        },
+        "images": images.describe(),
         "versions": {name: version(name) for name in ("mizumashi", "torch", "numpy")},
     }
 

@@ -154,7 +154,7 @@ def _what_was_done(plan: dict[str, Any]) -> str:
     source, target, gan = plan["source"], plan["target"], plan["gan"]
     lines = [
         f"- Source: {source['name']}, {source['train']} training and {source['count'] - source['train']} test "
-        f"images of {source['size']}x{source['size']} pixels, {len(source['class_names'])} classes.",
+        f"images of {source['size'][0]}x{source['size'][1]} pixels, {len(source['class_names'])} classes.",
         f"- GAN: {gan['steps']} steps of {gan['batch_size']} images, {gan['objective']} loss; {_unlike_paper(gan)}.",
         f"- Classifier: softmax regression, {plan['classifier']['steps']} steps of "
         f"{plan['classifier']['batch_size']} images.",

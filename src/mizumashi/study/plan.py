@@ -7,7 +7,7 @@ from typing import Any
 
 from mizumashi import files
 from mizumashi.classify.softmax import SoftmaxConfig
-from mizumashi.data.images import LabelledImages
+from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.errors import InputError
 from mizumashi.gan.config import require_trainable
 from mizumashi.study.config import StudyConfig
@@ -47,17 +47,7 @@ class Plan:
         require_trainable(self.source.train, self.config.gan)
         if self.target is None:
             return
-        ways = {
-            "size": "`mizumashi data IMAGES --resize SIZE --out SET` makes such a set",
-            "channels": "`mizumashi data IMAGES --preprocess mnist-style --out SET` makes a grey set",
-            "class_names": "the classes of source and target must be the same, in name and order",
-        }
-        for what, way in ways.items():
-            expected, found = getattr(self.source, what), getattr(self.target, what)
-            if found != expected:
-                raise InputError(
-                    f"{self.target.name}: found {what} {found}; expected {expected} as in {self.source.name}; {way}"
-                )
+        require_alike(self.source, self.target)
         if self.target.name == self.source.name:
             raise InputError(f"found {self.source.name} as source and target; expected two different sets")
 
@@ -66,8 +56,8 @@ class Plan:
         gan = asdict(self.config.gan)
         return {
             "format": 1,
-            "source": _describe_images(self.source) | {"train": len(self.source.train)},
-            "target": None if self.target is None else _describe_images(self.target),
+            "source": self.source.describe() | {"train": len(self.source.train)},
+            "target": None if self.target is None else self.target.describe(),
             "gan": gan | {"snapshots": list(self.config.gan.stages), "widths": list(self.config.gan.widths)},
             "classifier": {"name": "softmax"} | asdict(SoftmaxConfig()),
             "recipes": [str(recipe) for recipe in self.recipes],
@@ -101,14 +91,3 @@ def begin(plan: Plan, folder: Path) -> None:
                 "configuration; choose another --out"
             )
     files.write_json(path, description)
-
-
-def _describe_images(images: LabelledImages) -> dict[str, Any]:
-    return {
-        "name": images.name,
-        "sha256": images.content_hash(),
-        "count": len(images),
-        "size": images.size[0],
-        "channels": images.channels,
-        "class_names": list(images.class_names),
-    }
