@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
-from mizumashi.data.writers import Format
+from mizumashi.data.formats import Format, Preprocess
 from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.presets import PRESETS
@@ -179,7 +179,7 @@ class Data:
     images: Images
     out: Path | None = None
     format: Format = "idx"
-    preprocess: Literal["mnist-style"] | None = None
+    preprocess: Preprocess | None = None
     resize: int | None = None
     data_dir: Path | None = None
 

@@ -4,21 +4,20 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi.data import catalog, limits
 from mizumashi.data.folders import list_image_files, read_class_names, visible
+from mizumashi.data.formats import Preprocess
 from mizumashi.data.idx import idx_dimensions, read_idx
 from mizumashi.data.image_files import read_image
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import npz_keys, read_npz
 from mizumashi.data.preprocess import mnist_style
 from mizumashi.errors import InputError, nearest
-
-Preprocess = Literal["mnist-style"]
 
 _FORMATS = "IDX files, NPZ, a folder with one sub-folder per class, or one of images named by their label"
 _KERAS = ("x_train", "y_train", "x_test", "y_test")

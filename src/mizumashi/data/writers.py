@@ -3,21 +3,20 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mizumashi.data.folders import class_folders, natural_order, write_class_names
+from mizumashi.data.formats import Format
 from mizumashi.data.idx import new_idx
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import new_npz
 from mizumashi.data.readers import require_classes
 from mizumashi.errors import InputError, nearest
 from mizumashi.files import whole_file, whole_folder
-
-Format = Literal["idx", "idx.gz", "folder", "npz"]
 
 
 def write_images(images: LabelledImages, path: Path, format: Format) -> Path:

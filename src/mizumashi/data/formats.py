@@ -1,0 +1,6 @@
+"""The names of formats and preprocessings, apart from their code: the command line needs no more."""
+
+from typing import Literal
+
+Format = Literal["idx", "idx.gz", "folder", "npz"]
+Preprocess = Literal["mnist-style"]
