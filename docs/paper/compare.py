@@ -126,7 +126,8 @@ def main() -> None:
     rows = [[claim, "held" if held else "**did not hold**", numbers] for claim, held, numbers in claims(result)]
     print((HERE / "head.md").read_text(encoding="utf-8"))
     print(f"{len(result.seeds)} seeds; {plan['target']['count']} FaxOCR images; {versions(plan)}.\n")
-    print(f"## The claims\n\n{markdown(['claim', 'here', 'numbers'], rows)}\n")
+    prose = markdown(["claim", "here", "numbers"], rows).replace("---:", ":---")
+    print(f"## The claims\n\n{prose}\n")
     for number, name in enumerate(("accuracy", "loss"), start=1):
         print(f"## Table {number}: {name}\n\nHere, mean ± standard deviation over seeds (the paper).\n")
         print(side_by_side(result, name) + "\n")

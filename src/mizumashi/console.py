@@ -46,6 +46,8 @@ def _plain() -> Progress:
     def show(task: str, done: int, total: int, note: str) -> None:
         if done == total or monotonic() - said.setdefault(task, monotonic()) >= QUIET:
             said[task] = monotonic()
+            if done == total:
+                del said[task]
             print(f"{task}: {done} of {total}  {note}".rstrip(), file=sys.stderr, flush=True)
 
     return show
