@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,13 @@ def test_images_come_from_the_snapshots_own_weights(snapshot: Snapshot):
     z = torch.from_numpy(latents(np.arange(30), 10, seed=1))
     plain = generator(z, torch.arange(30) % 3).detach().numpy().transpose(0, 2, 3, 1)
     assert np.abs(drawn.images.astype(float) - (plain + 1) * 127.5).max() < 0.51
+
+
+def test_bfloat16_draws_nearly_the_same_images(snapshot: Snapshot):
+    exact, quick = snapshot.sample(300), replace(snapshot, precision="bf16-mixed").sample(300)
+    difference = np.abs(exact.images.astype(int) - quick.images)
+    assert 0 < difference.mean() < 1
+    assert difference.max() <= 8
 
 
 def test_any_number_per_class(snapshot: Snapshot):

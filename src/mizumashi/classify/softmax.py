@@ -105,6 +105,7 @@ def train_softmax(
     models, pixels, classes = len(sets), int(np.prod(sets[0].images.shape[1:])), len(sets[0].class_names)
     orders = [_Order(len(images), seed) for images, seed in zip(sets, seeds, strict=True)]
     tables = [images.images.reshape(len(images), pixels) for images in sets]
+    # Pixels stay 0 ... 255 and the weights are kept divided by 255, which saves a pass over every mini-batch.
     weights_MDK, bias_MK = torch.zeros(models, pixels, classes), torch.zeros(models, 1, classes)
     drawn_MBD = np.empty((models, config.batch_size, pixels), np.uint8)
     labels_MB = np.empty((models, config.batch_size), np.int64)
@@ -114,10 +115,11 @@ def train_softmax(
             chosen = order.batch(step, config.batch_size)
             table.take(chosen, axis=0, out=drawn_MBD[model], mode="clip")
             labels_MB[model] = sets[model].labels[chosen]
-        batch_MBD.copy_(torch.from_numpy(drawn_MBD)).div_(255)
+        batch_MBD.copy_(torch.from_numpy(drawn_MBD))
         _descend(weights_MDK, bias_MK, batch_MBD, torch.from_numpy(labels_MB), config.learning_rate)
         if (step + 1) % 20 == 0 or step + 1 == config.steps:
             progress(f"{models} softmax models", step + 1, config.steps, "")
+    weights_MDK *= 255
     return [SoftmaxModel(weights_MDK[m].numpy(), bias_MK[m, 0].numpy()) for m in range(models)]
 
 
@@ -161,12 +163,15 @@ class _Order:
 
 
 def _descend(weights_MDK: Tensor, bias_MK: Tensor, batch_MBD: Tensor, labels_MB: Tensor, rate: float) -> None:
-    """One step of gradient descent, in place; the gradient of the mean cross-entropy in closed form."""
+    """One step of gradient descent, in place; the gradient of the mean cross-entropy in closed form.
+
+    Pixels are 255 times too large and weights as much too small: the logits are right, and so is every step.
+    """
     logits_MBK = torch.baddbmm(bias_MK, batch_MBD, weights_MDK)
     error_MBK = logits_MBK.softmax(dim=2)
     error_MBK.scatter_add_(2, labels_MB[..., None], torch.full_like(labels_MB[..., None], -1, dtype=torch.float32))
     error_MBK /= batch_MBD.shape[1]
-    weights_MDK.baddbmm_(batch_MBD.transpose(1, 2), error_MBK, alpha=-rate)
+    weights_MDK.baddbmm_(batch_MBD.transpose(1, 2), error_MBK, alpha=-rate / 255**2)
     bias_MK.sub_(error_MBK.sum(dim=1, keepdim=True), alpha=rate)
 
 

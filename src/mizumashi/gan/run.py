@@ -104,7 +104,7 @@ class GanRun:
             listed = ", ".join(map(str, kept)) or "none yet"
             raise InputError(f"found no snapshot at step {step} in {self.path}; expected one of: {listed}")
         names = tuple(self.description["images"]["class_names"])
-        return Snapshot(self._snapshot_path(step), step, self.shape, names)
+        return Snapshot(self._snapshot_path(step), step, self.shape, names, self.description["config"]["precision"])
 
     def write_snapshot(self, step: int, generator: nn.Module) -> None:
         """Keep the generator as it is at `step`."""

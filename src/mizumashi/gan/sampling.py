@@ -14,6 +14,7 @@ from scipy.special import ndtri
 
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
+from mizumashi.gan.config import Precision
 from mizumashi.gan.networks import Generator, Shape, folded
 from mizumashi.progress import Progress, silent
 
@@ -33,12 +34,14 @@ class Snapshot:
         step: the training step.
         shape: the networks' shape.
         class_names: the name of each label.
+        precision: the run's; with "bf16-mixed" the images are drawn in bfloat16 too.
     """
 
     path: Path
     step: int
     shape: Shape
     class_names: tuple[str, ...]
+    precision: Precision = "32-true"
 
     def sample(
         self,
@@ -99,13 +102,14 @@ class Snapshot:
         with torch.device("meta"):
             generator = Generator(self.shape)
         generator.load_state_dict(load_file(self.path), assign=True)
-        return folded(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        quick: Generator = folded(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return quick.bfloat16() if self.precision == "bf16-mixed" else quick
 
     @torch.inference_mode()
     def _chunk(self, indices: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
-        drawn = latents(indices, self.shape.latent_size, seed)
+        drawn = torch.from_numpy(latents(indices, self.shape.latent_size, seed))
         labels = torch.from_numpy(indices % len(self.class_names))
-        painted = self._generator(torch.from_numpy(drawn), labels)
+        painted = self._generator(drawn.to(self._generator.project.weight.dtype), labels).float()
         pixels: NDArray[np.uint8] = ((painted + 1) * 127.5).round_().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         return np.ascontiguousarray(pixels)
 

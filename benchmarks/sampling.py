@@ -1,0 +1,88 @@
+"""Drawing 10,000 images from a snapshot of the paper's GAN, and drawing and writing them as IDX.
+
+python benchmarks/sampling.py [--rounds 5]
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from alternate import record, run_alternating, summary, table
+from safetensors.torch import load_file
+
+from mizumashi.data.images import LabelledImages
+from mizumashi.data.writers import write_stream
+from mizumashi.gan.config import GanConfig
+from mizumashi.gan.networks import Generator
+from mizumashi.gan.run import GanRun
+from mizumashi.gan.sampling import Snapshot
+from mizumashi.gan.training import train
+from mizumashi.memory import keep_freed_memory
+
+VARIANTS = ["naive", "mizumashi, float32", "mizumashi, float32, drawn and written", "mizumashi, bf16"]
+COUNT = 10_000
+
+
+def snapshot(folder: Path, variant: str) -> Snapshot:
+    """The generator after two steps: its weights do not matter for the time."""
+    random = np.random.default_rng(0)
+    images = LabelledImages.from_arrays(random.integers(0, 256, (640, 28, 28)), np.arange(640) % 10)
+    precision = "bf16-mixed" if "bf16" in variant else "32-true"
+    train(images, folder / "run", GanConfig(steps=2, precision=precision), accelerator="cpu")
+    return GanRun(folder / "run").snapshot(2)
+
+
+@torch.no_grad()
+def naive(weights: Path, generator: Generator) -> np.ndarray:
+    """As a user would write it: the trained network in evaluation mode, 250 images at a time."""
+    generator.load_state_dict(load_file(weights))
+    generator.eval()
+    drawn = []
+    for start in range(0, COUNT, 250):
+        labels = torch.arange(start, start + 250) % 10
+        images = generator(torch.randn(250, 100), labels)
+        drawn.append(((images + 1) * 127.5).round().to(torch.uint8).numpy())
+    return np.concatenate(drawn)
+
+
+def measure(variant: str) -> None:
+    """Time one variant in this process; print images per second."""
+    if variant != "naive":
+        keep_freed_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = snapshot(Path(folder), variant)
+        drawn.sample(500)
+        generator = Generator(drawn.shape)
+        start = time.perf_counter()
+        if variant == "naive":
+            naive(drawn.path, generator)
+        elif "written" in variant:
+            chunks = drawn.draw(COUNT, seed=0)
+            write_stream(chunks, drawn.labels(COUNT), drawn.class_names, Path(folder) / "set", "idx")
+        else:
+            for _ in drawn.draw(COUNT, seed=0):
+                pass
+        seconds = time.perf_counter() - start
+    print(json.dumps({"ms": 1e6 * seconds / COUNT}))
+
+
+def main() -> None:
+    """Measure one variant, or all of them in turn."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("variant", nargs="?")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    if arguments.variant:
+        measure(arguments.variant)
+        return
+    found = summary(run_alternating(__file__, VARIANTS, arguments.rounds), "ms")
+    record("sampling", {"images": COUNT, "unit": "ms per 1,000 images", "variants": found})
+    print(table(found, "ms per 1,000 images", "naive"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Nine recipes times ten seeds of softmax regression: one by one, batched naively, and the library's way.
+
+python benchmarks/softmax.py [--rounds 5]
+"""
+
+import argparse
+import json
+import time
+
+import numpy as np
+import torch
+from alternate import record, run_alternating, summary, table
+from torch.nn.functional import cross_entropy
+
+from mizumashi.classify.softmax import SoftmaxConfig, train_softmax
+from mizumashi.data.images import LabelledImages
+
+VARIANTS = ["one by one", "batched naively", "mizumashi, float32", "mizumashi, bf16 products"]
+RECIPES, SEEDS, COUNT = 9, 10, 60_000
+
+
+def sets() -> list[LabelledImages]:
+    """Nine sets of MNIST's size; their contents do not matter for the time."""
+    random = np.random.default_rng(0)
+    labels = np.arange(COUNT) % 10
+    images = [random.integers(0, 256, (COUNT, 28, 28), np.uint8) for _ in range(RECIPES)]
+    return [LabelledImages.from_arrays(pixels, labels) for pixels in images]
+
+
+def one_by_one(images: LabelledImages, steps: int) -> None:
+    """The tutorial in PyTorch: one model, autograd, SGD."""
+    x = torch.tensor(images.images).reshape(COUNT, -1).float() / 255
+    y = torch.tensor(images.labels)
+    model = torch.nn.Linear(784, 10)
+    optimizer = torch.optim.SGD(model.parameters(), 0.5)
+    for _ in range(steps):
+        chosen = torch.randint(COUNT, (100,))
+        loss = cross_entropy(model(x[chosen]), y[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def batched_naively(images: list[LabelledImages], steps: int) -> None:
+    """All models as one batched product, batches stacked anew at every step."""
+    x = [torch.tensor(each.images).reshape(COUNT, -1).float() / 255 for each in images]
+    y = [torch.tensor(each.labels) for each in images]
+    models = RECIPES * SEEDS
+    weights = torch.zeros(models, 784, 10, requires_grad=True)
+    bias = torch.zeros(models, 1, 10, requires_grad=True)
+    optimizer = torch.optim.SGD([weights, bias], 0.5)
+    for _ in range(steps):
+        chosen = [torch.randint(COUNT, (100,)) for _ in range(models)]
+        batch = torch.stack([x[model // SEEDS][rows] for model, rows in enumerate(chosen)])
+        labels = torch.stack([y[model // SEEDS][rows] for model, rows in enumerate(chosen)])
+        logits = torch.bmm(batch, weights) + bias
+        loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / 100
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def measure(variant: str, steps: int) -> None:
+    """Time one variant in this process; print seconds for all models."""
+    images = sets()
+    start = time.perf_counter()
+    if variant == "one by one":  # a fifth of the models, since they do not influence each other
+        for each in images:
+            for _ in range(SEEDS // 5):
+                one_by_one(each, steps)
+        seconds = 5 * (time.perf_counter() - start)
+    elif variant == "batched naively":
+        batched_naively(images, steps)
+        seconds = time.perf_counter() - start
+    else:
+        precision = "bf16" if "bf16" in variant else "float32"
+        config = SoftmaxConfig(steps=steps, products=precision)
+        train_softmax([each for each in images for _ in range(SEEDS)], list(range(SEEDS)) * RECIPES, config)
+        seconds = time.perf_counter() - start
+    print(json.dumps({"seconds": seconds}))
+
+
+def main() -> None:
+    """Measure one variant, or all of them in turn."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("variant", nargs="?")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    if arguments.variant:
+        measure(arguments.variant, steps=1000)
+        return
+    found = summary(run_alternating(__file__, VARIANTS, arguments.rounds), "seconds")
+    record("softmax", {"models": RECIPES * SEEDS, "unit": "seconds for 1,000 steps", "variants": found})
+    print(table(found, "seconds for all models", "batched naively"))
+
+
+if __name__ == "__main__":
+    main()
