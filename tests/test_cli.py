@@ -1,3 +1,4 @@
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,7 +78,11 @@ def test_study_leaves_a_report_and_report_draws_it_again(
         ("evaluate --on PICTURES", "found 0 training sets"),
         ("evaluate PICTURES --on PICTURES --seeds 0", "0 seeds"),
         ("data FULL", "FULL"),
-        ("data PICTURES --resize 0", "found"),
+        ("data PICTURES --resize 0", "found size 0"),
+        ("data PICTURES --resize 100000", "found 2,400,000,000,000 bytes of images"),
+        ("generate RUN --out OUT --count 99999999999", "bytes of images"),
+        ("train PICTURES --out OUT --accelerator steam", "found accelerator 'steam'"),
+        ("study PICTURES --out OUT --accelerator steam", "found accelerator 'steam'"),
         ("report FULL", "found no finished study"),
         ("study PICTURES --seeds 0 --out OUT", "found seeds 0"),
     ],
@@ -132,6 +137,18 @@ def test_a_signal_saves_a_checkpoint_and_exits_with_130(pictures: Path, tmp_path
     assert process.returncode == 130
     assert "the same command goes on" in said
     assert (tmp_path / "run" / "checkpoint" / "state.safetensors").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"format": 2}', b"\xff\x00", b'{"format": 1, "images": 3}'])
+@pytest.mark.parametrize("name", ["config.json", "snapshots/step-000004.safetensors"])
+def test_a_damaged_run_is_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes
+):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / name).write_bytes(content)
+    assert main(["generate", str(tmp_path / "run"), "--out", str(tmp_path / "set"), "--count", "6"]) == 2
+    assert capsys.readouterr().err.count("mizumashi: ") == 1
+    assert not (tmp_path / "set").exists()
 
 
 def test_an_output_folder_that_cannot_be_written_is_one_line(pictures: Path, capsys: pytest.CaptureFixture[str]):

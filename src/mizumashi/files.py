@@ -97,6 +97,23 @@ def read_json(path: Path) -> Any:
         raise InputError(f"cannot read {path} as JSON: {error}") from error
 
 
+@contextmanager
+def expect_undamaged(path: Path, way_out: str) -> Iterator[None]:
+    """Turn whatever the block finds wrong with the contents of `path` into an `InputError` that names the file.
+
+    Args:
+        path: the file that the block reads.
+        way_out: what the user can do.
+    """
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path}: found a damaged or foreign file ({reason}); {way_out}") from error
+
+
 def _temporary(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")

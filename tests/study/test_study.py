@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig
 from mizumashi.jobs import evaluate, study
 from mizumashi.progress import silent
+from mizumashi.report.page import draw
 from mizumashi.study.cell import Material, run_softmax_cells
 from mizumashi.study.config import StudyConfig
+from mizumashi.study.plan import Plan, begin
 from mizumashi.study.recipe import Recipe
 from mizumashi.study.results import StudyResult
 
@@ -163,6 +166,21 @@ def test_a_mix_keeps_the_real_sets_size_and_is_trained_on_both(source: LabelledI
     assert score(model, rolled).accuracy < 0.7
     assert cell.scores["real"].accuracy > 0.9
     assert cell.scores["rolled"].accuracy > 0.9
+
+
+@pytest.mark.parametrize("name", ["plan.json", "results.json", "examples.npz", "map.npz"])
+@pytest.mark.parametrize("content", [b"{}", b"[1]", b"", b"PK\x03\x04"])
+def test_a_damaged_study_is_one_line(
+    finished: StudyResult, source: LabelledImages, tmp_path: Path, name: str, content: bytes
+):
+    shutil.copytree(finished.path, tmp_path / "study")
+    (tmp_path / "study" / name).write_bytes(content)
+    if name == "plan.json":  # the report does without
+        with pytest.raises(InputError, match=r"plan\.json|another study"):
+            begin(Plan(source, None, TINY), tmp_path / "study")
+        return
+    with pytest.raises(InputError, match=name.replace(".", r"\.")):
+        draw(tmp_path / "study")
 
 
 def test_an_unfinished_folder_is_no_result(tmp_path: Path):

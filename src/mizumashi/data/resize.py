@@ -1,10 +1,12 @@
 """Another image size for a whole set."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from mizumashi.data import limits
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 
@@ -15,7 +17,7 @@ def resize(images: LabelledImages, size: int) -> LabelledImages:
     Images that are not square are stretched. Labels, class names, name and parts stay.
 
     Raises:
-        InputError: `size` is less than 1.
+        InputError: `size` is less than 1, or the set would be larger than `mizumashi.data.limits` allow.
 
     Example:
         >>> images = LabelledImages.from_arrays(np.full((2, 8, 6), 7), [0, 1])
@@ -26,6 +28,7 @@ def resize(images: LabelledImages, size: int) -> LabelledImages:
         raise InputError(f"found size {size}; expected at least 1 pixel")
     if images.size == (size, size):
         return images
+    limits.require_size(Path(images.name), len(images) * size**2 * images.channels)
     pixels = np.empty((len(images), size, size, images.channels), np.uint8)
     for index, image in enumerate(images.images):
         shape = image.shape if images.channels == 3 else image.shape[:2]

@@ -48,20 +48,26 @@ def load(run: Path, parts: Parts) -> Losses:
     path = run / "checkpoint" / "state.safetensors"
     if not path.exists():
         return []
-    tensors = load_file(path)
-    for name, part in parts.items():
-        own = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
-        if isinstance(part, torch.nn.Module):
-            part.load_state_dict(own)
-        else:
-            part.load_state_dict({"state": _nested(own), "param_groups": part.state_dict()["param_groups"]})
-    return read_log(run)[: int(tensors["step"])]
+    with files.expect_undamaged(path, "remove the run's folder to train from the start"):
+        tensors = load_file(path)
+        for name, part in parts.items():
+            own = {key.removeprefix(f"{name}/"): kept for key, kept in tensors.items() if key.startswith(f"{name}/")}
+            if isinstance(part, torch.nn.Module):
+                part.load_state_dict(own)
+            else:
+                part.load_state_dict({"state": _nested(own), "param_groups": part.state_dict()["param_groups"]})
+        losses, step = read_log(run), int(tensors["step"])
+        if len(losses) < step:
+            raise ValueError(f"log.jsonl has {len(losses)} of {step} steps")
+        return losses[:step]
 
 
 def read_log(run: Path) -> Losses:
     """The generator's and the discriminator's loss at each logged step."""
-    records = map(json.loads, (run / "log.jsonl").read_text(encoding="utf-8").splitlines())
-    return [(record["generator"], record["discriminator"]) for record in records]
+    path = run / "log.jsonl"
+    with files.expect_undamaged(path, "remove the run's folder to train from the start"):
+        records = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        return [(record["generator"], record["discriminator"]) for record in records]
 
 
 @contextmanager

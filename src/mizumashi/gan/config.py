@@ -57,15 +57,19 @@ class GanConfig:
 
 def require_valid(config: GanConfig) -> None:
     """Raise `InputError` if a value is out of range or a snapshot lies beyond the last step."""
-    smallest = {"steps": 1, "latent_size": 1, "batch_size": 2, "learning_rate": 1e-12, "seed": 0}
-    for what, least in smallest.items():
-        value = getattr(config, what)
-        if value < least:
-            raise InputError(f"found {what} {value}; expected at least {least}")
-    if min(config.widths) < 1:
-        raise InputError(f"found widths {config.widths}; expected three numbers above 0")
-    if not 0 <= config.beta1 < 1:
-        raise InputError(f"found beta1 {config.beta1}; expected 0 <= beta1 < 1")
+    ranges = {
+        "steps": (1, 10**9),
+        "latent_size": (1, 10**4),
+        "batch_size": (2, 10**6),
+        "learning_rate": (1e-12, 1e3),
+        "beta1": (0, 0.9999),
+        "seed": (0, 2**63 - 1),
+    }
+    values = [(what, getattr(config, what), *ends) for what, ends in ranges.items()]
+    values += [("widths", width, 1, 4096) for width in config.widths]
+    for what, value, least, most in values:
+        if not least <= value <= most:  # true for nan, too
+            raise InputError(f"found {what} {value}; expected {least} to {most}")
     if list(config.stages) != sorted(set(config.stages)) or config.stages[0] < 1:
         raise InputError(f"found snapshots {config.stages}; expected ascending steps from 1, each once")
     if config.stages[-1] > config.steps:

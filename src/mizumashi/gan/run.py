@@ -16,6 +16,9 @@ from mizumashi.gan import checkpoint
 from mizumashi.gan.networks import Shape
 from mizumashi.gan.sampling import Snapshot
 
+FORMAT = 1
+"""The layout of a run's folder."""
+
 
 class GanRun:
     """One training of one conditional GAN on one set of labelled images: a folder.
@@ -37,6 +40,13 @@ class GanRun:
                 f"found no GAN run in {self.path}; expected a folder with config.json; "
                 "`mizumashi train IMAGES --out RUN` makes one"
             )
+        with files.expect_undamaged(self.path / "config.json", "give another folder, or train again in a new one"):
+            if self.description["format"] != FORMAT:
+                raise InputError(
+                    f"{self.path}: found a GAN run of format {self.description['format']}; expected {FORMAT}; "
+                    "use the version of mizumashi that made it"
+                )
+            _ = self.shape, self.snapshots
 
     @classmethod
     def begin(cls, path: Path, description: dict[str, Any]) -> "GanRun":

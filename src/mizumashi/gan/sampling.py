@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from scipy.special import ndtri
 
+from mizumashi import files
+from mizumashi.data import limits
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 from mizumashi.gan.config import Precision
@@ -78,6 +80,7 @@ class Snapshot:
         total = count if count is not None else (per_class or 0) * len(self.class_names)
         if total < 1:
             raise InputError(f"found {total} images to draw; expected at least 1")
+        limits.require_size(self.path, total * self.shape.size**2 * self.shape.channels)
         return total
 
     def labels(self, count: int, start: int = 0) -> NDArray[np.int64]:
@@ -101,7 +104,8 @@ class Snapshot:
     def _generator(self) -> Generator:
         with torch.device("meta"):
             generator = Generator(self.shape)
-        generator.load_state_dict(load_file(self.path), assign=True)
+        with files.expect_undamaged(self.path, "train again in a new folder"):
+            generator.load_state_dict(load_file(self.path), assign=True)
         quick: Generator = folded(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return quick.bfloat16() if self.precision == "bf16-mixed" else quick
 

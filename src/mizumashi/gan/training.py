@@ -12,11 +12,12 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mizumashi.data.images import LabelledImages
+from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
 from mizumashi.gan.config import GanConfig, require_trainable
 from mizumashi.gan.losses import discriminator_loss, generator_loss
 from mizumashi.gan.networks import Discriminator, Generator, Shape, initialise
-from mizumashi.gan.run import GanRun
+from mizumashi.gan.run import FORMAT, GanRun
 from mizumashi.progress import Progress, silent
 from mizumashi.randomness import numpy_generator, torch_generator
 
@@ -52,21 +53,37 @@ def train(
     config = config or GanConfig()
     images = images if images.test_start is None else images.train
     require_trainable(images, config)
+    fabric = make_fabric(config, accelerator)
     description = describe(images, config)
     run = GanRun.begin(Path(out), description)
     if not run.finished:
-        _Training(images, run, config, accelerator).go_on(progress)
+        _Training(images, run, config, fabric).go_on(progress)
     return run
 
 
 def describe(images: LabelledImages, config: GanConfig) -> dict[str, Any]:
     """What RUN/config.json holds: equal descriptions mean equal runs."""
     return {
-        "format": 1,
+        "format": FORMAT,
         "config": asdict(config) | {"snapshots": list(config.stages), "widths": list(config.widths)},
         "images": images.describe(),
         "versions": {name: version(name) for name in ("mizumashi", "torch", "numpy")},
     }
+
+
+def make_fabric(config: GanConfig, accelerator: str) -> Fabric:
+    """The device and the precision to train with.
+
+    Raises:
+        InputError: this machine has no such accelerator, or it cannot compute in that precision.
+    """
+    try:
+        device = Fabric(accelerator=accelerator, devices=1).device
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"found accelerator {accelerator!r}; expected one that is here: {error}") from error
+    if config.precision == "16-mixed" and device.type == "cpu":
+        raise InputError("found precision 16-mixed on a CPU; expected 32-true or bf16-mixed there")
+    return Fabric(accelerator=accelerator, devices=1, precision=config.precision)
 
 
 class MiniBatches:
@@ -96,9 +113,8 @@ class MiniBatches:
 
 
 class _Training:
-    def __init__(self, images: LabelledImages, run: GanRun, config: GanConfig, accelerator: str) -> None:
-        self.run, self.config = run, config
-        self.fabric = Fabric(accelerator=accelerator, devices=1, precision=config.precision)
+    def __init__(self, images: LabelledImages, run: GanRun, config: GanConfig, fabric: Fabric) -> None:
+        self.run, self.config, self.fabric = run, config, fabric
         shape = run.shape
         self.batches = MiniBatches(len(images), config.batch_size, config.seed)
         images_NHWC = torch.tensor(images.images)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi import files
+from mizumashi.data.npz import read_npz
 from mizumashi.gan.presets import PRESETS
 from mizumashi.measure.embedding import SharedMap
 from mizumashi.progress import Progress, silent
@@ -116,14 +117,13 @@ def _losses(result: StudyResult) -> dict[str, dict[str, NDArray[np.float64]]]:
 
 
 def _examples(result: StudyResult) -> dict[str, NDArray[np.uint8]]:
-    with np.load(result.path / "examples.npz", allow_pickle=False) as arrays:
-        return dict(zip(arrays["sets"].tolist(), arrays["images"], strict=True))
+    images, names = read_npz(result.path / "examples.npz", ("images", "sets"))
+    return dict(zip(names.tolist(), images, strict=True))
 
 
 def _map(result: StudyResult) -> SharedMap:
-    with np.load(result.path / "map.npz", allow_pickle=False) as arrays:
-        others = {stage: arrays[stage] for stage in result.stages}
-        return SharedMap(arrays["real"], others)
+    reference, *others = read_npz(result.path / "map.npz", ("real", *result.stages))
+    return SharedMap(reference, dict(zip(result.stages, others, strict=True)))
 
 
 def _report(result: StudyResult, drawings: Sequence[Drawing]) -> str:

@@ -90,7 +90,13 @@ def run_softmax_cells(
             scores = {name: score(model, images) for name, images in material.tests.items()}
             cell = Cell(keys[place], material.seed, number, str(recipe), "softmax", scores)
             files.write_json(folder / f"{cell.key}.json", asdict(cell))
-    return [Cell.from_json(files.read_json(folder / f"{key}.json")) for key in keys]
+    return [_read(folder / f"{key}.json") for key in keys]
+
+
+def _read(path: Path) -> Cell:
+    cell = files.read_json(path)
+    with files.expect_undamaged(path, "remove it, and the study makes it again"):
+        return Cell.from_json(cell)
 
 
 def _training_set(material: Material, recipe: Recipe) -> LabelledImages:

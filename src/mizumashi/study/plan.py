@@ -80,11 +80,12 @@ def begin(plan: Plan, folder: Path) -> None:
         files.require_new_folder(folder)
     else:
         there = files.read_json(path)
-        differing = [
-            f"{key} is {there.get(key)!r} there and {value!r} here"
-            for key, value in description.items()
-            if key not in ("seeds", "classifier_seeds", "versions") and there.get(key) != value
-        ]
+        with files.expect_undamaged(path, "choose another --out"):
+            differing = [
+                f"{key} is {there.get(key)!r} there and {value!r} here"
+                for key, value in description.items()
+                if key not in ("seeds", "classifier_seeds", "versions") and there.get(key) != value
+            ]
         if differing:
             raise InputError(
                 f"found another study in {folder}: {'; '.join(differing)}; expected the same source, target and "

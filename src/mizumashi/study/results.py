@@ -44,8 +44,11 @@ class StudyResult:
                 "`mizumashi study IMAGES --out STUDY` makes it, or finishes one that was stopped"
             )
         results = files.read_json(folder / "results.json")
-        cells = tuple(Cell.from_json(cell) for cell in results["cells"])
-        return cls(folder, results["plan"], cells, results["distances"])
+        with files.expect_undamaged(folder / "results.json", "the study's command writes it again"):
+            cells = tuple(Cell.from_json(cell) for cell in results["cells"])
+            found = cls(folder, results["plan"], cells, results["distances"])
+            _ = found.stages, found.tests, found.target, found.accuracy
+        return found
 
     @property
     def recipes(self) -> list[str]:

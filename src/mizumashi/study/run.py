@@ -11,7 +11,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.data.writers import write_stream
 from mizumashi.gan.run import GanRun
-from mizumashi.gan.training import train
+from mizumashi.gan.training import make_fabric, train
 from mizumashi.measure.distances import two_sample_accuracy
 from mizumashi.measure.embedding import shared_map
 from mizumashi.progress import Progress, silent
@@ -46,6 +46,7 @@ def run_study(plan: Plan, folder: Path, *, accelerator: str = "auto", progress: 
         KeyboardInterrupt: the user stopped it; the same call goes on.
     """
     plan.check()
+    make_fabric(plan.config.gan, accelerator)
     begin(plan, folder)
     cells: list[Cell] = []
     distances: dict[str, dict[str, object]] = {}
