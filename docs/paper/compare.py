@@ -2,7 +2,7 @@
 
 python docs/paper/compare.py STUDY > docs/paper.md
 
-STUDY is the folder of `mizumashi study mnist --target faxocr --seeds 3`.
+STUDY is the folder of `mizumashi study mnist --target faxocr --seeds 6`.
 """
 
 import csv

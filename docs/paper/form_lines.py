@@ -2,7 +2,7 @@
 
 python docs/paper/form_lines.py STUDY
 
-STUDY is the folder of `mizumashi study mnist --target faxocr --seeds 3`.
+STUDY is the folder of `mizumashi study mnist --target faxocr --seeds 6`.
 """
 
 import sys
