@@ -77,6 +77,8 @@ def test_study_leaves_a_report_and_report_draws_it_again(
         ("evaluate PICTURES --on digits", "found class_names"),
         ("evaluate --on PICTURES", "found 0 training sets"),
         ("evaluate PICTURES --on PICTURES --seeds 0", "0 seeds"),
+        ("evaluate PICTURES --on PICTURES --seeds 1000000000", "at most 10000 seeds"),
+        ("data PICTURES --out FULL", "not empty"),
         ("data FULL", "FULL"),
         ("data PICTURES --resize 0", "found size 0"),
         ("data PICTURES --resize 100000", "found 2,400,000,000,000 bytes of images"),
@@ -152,7 +154,7 @@ def test_a_damaged_run_is_one_line(
 
 
 def test_an_output_folder_that_cannot_be_written_is_one_line(pictures: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["train", str(pictures), "--out", "/proc/run", *TINY]) == 1
+    assert main(["train", str(pictures), "--out", "/proc/run", *TINY]) == 2
     assert capsys.readouterr().err.count("mizumashi: ") == 1
 
 

@@ -27,7 +27,7 @@ def main() -> None:
     runs = sorted((Path(sys.argv[1]) / "runs").iterdir())
     by_seed = []
     for run in runs:
-        last = max((run / "sets").iterdir(), key=lambda path: int(path.name.removeprefix("gan@")))
+        last = max((run / "sets").iterdir(), key=lambda path: int(path.stem.removeprefix("gan@")))
         accuracy, _ = mz.evaluate([mnist, mz.open_images(last)], [left_in, removed], seeds=3)
         by_seed.append(accuracy.mean(axis=2))
     for column, name in enumerate(("left in", "removed")):

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -193,9 +194,10 @@ class Data:
         images = open_images(self.images, preprocess=self.preprocess, data_dir=self.data_dir)
         if self.resize is not None:
             images = resize(images, self.resize)
+        written = None if self.out is None else write_images(images, self.out, self.format)
         print(describe_images(images))
-        if self.out is not None:
-            print(f"\nWritten to {write_images(images, self.out, self.format)}")
+        if written is not None:
+            print(f"\nWritten to {written}")
 
 
 @dataclass(frozen=True)
@@ -247,8 +249,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0 when done, 2 for wrong input, 130 when stopped, 1 for other failures."""
     keep_freed_memory()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if list(arguments) == ["--version"]:
+        print(f"mizumashi {version('mizumashi')}")
+        return 0
     try:
-        parse(sys.argv[1:] if arguments is None else arguments).run()
+        parse(arguments).run()
     except InputError as error:
         return _say(error, 2)
     except KeyboardInterrupt as stop:
@@ -256,6 +262,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        return _say(f"found no way to {error.filename} ({error.strerror}); expected a path that can be used", 2)
+    except MemoryError as error:
+        return _say(f"found too little memory: {error}; ask for less at a time", 1)
     except (FloatingPointError, OSError) as error:
         return _say(error, 1)
     return 0

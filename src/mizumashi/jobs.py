@@ -11,7 +11,7 @@ from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
 from mizumashi.progress import Progress, silent
 from mizumashi.study.config import StudyConfig
-from mizumashi.study.plan import Plan
+from mizumashi.study.plan import MOST_SEEDS, Plan
 from mizumashi.study.results import StudyResult
 
 TEST_SHARE = 0.2
@@ -86,9 +86,10 @@ def evaluate(
 
     sets = [images if images.test_start is None else images.train for images in training]
     scored = [_test_part(images) for images in tests]
-    if not sets or not scored or seeds < 1:
+    if not sets or not scored or not 1 <= seeds <= MOST_SEEDS:
         raise InputError(
-            f"found {len(sets)} training sets, {len(scored)} test sets and {seeds} seeds; expected one of each at least"
+            f"found {len(sets)} training sets, {len(scored)} test sets and {seeds} seeds; "
+            f"expected one of each at least, and at most {MOST_SEEDS} seeds"
         )
     for images in scored:
         require_alike(sets[0], images)

@@ -50,7 +50,7 @@ def test_a_study_scores_every_recipe_on_every_test_set_for_every_seed(finished: 
 
 def test_the_numbers_are_those_of_the_sets_that_were_kept(finished: StudyResult, source: LabelledImages):
     """`evaluate` on the kept sets, another road to the same models, agrees where the order of images cannot matter."""
-    generated = open_images(finished.path / "runs" / "0" / "sets" / "gan@4")
+    generated = open_images(finished.path / "runs" / "0" / "sets" / "gan@4.npz")
     assert len(generated.train) == len(source.train)
     assert len(generated.test) == len(source.test)
     accuracy, loss = evaluate([source, generated], [source, generated])

@@ -110,13 +110,14 @@ def write_class_names(folder: Path, class_names: Sequence[str]) -> None:
 
 
 def visible(folder: Path) -> list[Path]:
-    """The folder's entries, sorted by name, without hidden ones and without classes.json.
+    """The folder's files, folders and links, sorted by name, without hidden ones and without classes.json.
 
     Raises:
         InputError: the folder cannot be listed.
     """
     try:
-        entries = list(folder.iterdir())
+        # Pipes and devices are left out: reading one could wait for ever.
+        entries = [entry for entry in folder.iterdir() if entry.is_file() or entry.is_dir() or entry.is_symlink()]
     except OSError as error:
         raise InputError(f"{folder}: cannot list the folder ({error.strerror}); expected a readable one") from error
     return sorted(entry for entry in entries if not entry.name.startswith(".") and entry.name != NAMES_FILE)

@@ -60,6 +60,10 @@ class LabelledImages:
             )
         if len(set(self.class_names)) != len(self.class_names):
             raise InputError(f"{self.name}: found class names that repeat; expected each name once")
+        try:
+            "".join(self.class_names).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{self.name!a}: found a class name that is no text: {error}; rename the class") from error
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.class_names):
             raise InputError(
                 f"{self.name}: found labels from {labels.min()} to {labels.max()} for "

@@ -124,6 +124,9 @@ class GanRun:
     def losses(self) -> dict[str, NDArray[np.float64]]:
         """The losses of every logged step: "generator" and "discriminator", one number a step each."""
         losses = np.array(checkpoint.read_log(self.path)).reshape(-1, 2)
+        steps = self.description["config"]["steps"]
+        if self.finished and len(losses) != steps:
+            raise InputError(f"{self.path}/log.jsonl: found {len(losses)} steps; expected {steps}; the file is damaged")
         return {"generator": losses[:, 0], "discriminator": losses[:, 1]}
 
     def finish(self) -> None:

@@ -10,8 +10,11 @@ from mizumashi.classify.softmax import SoftmaxConfig
 from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.errors import InputError
 from mizumashi.gan.config import require_trainable
+from mizumashi.measure.distances import FEWEST_IMAGES
 from mizumashi.study.config import StudyConfig
 from mizumashi.study.recipe import Recipe, paper_recipes
+
+MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,13 @@ class Plan:
     def check(self) -> None:
         """Raise `InputError` unless the study can be done."""
         for what in ("seeds", "classifier_seeds"):
-            if getattr(self.config, what) < 1:
-                raise InputError(f"found {what} {getattr(self.config, what)}; expected at least 1")
+            if not 1 <= getattr(self.config, what) <= MOST_SEEDS:
+                raise InputError(f"found {what} {getattr(self.config, what)}; expected 1 to {MOST_SEEDS}")
+        for part in (self.source.train, self.source.test):
+            if len(part) < FEWEST_IMAGES:
+                raise InputError(
+                    f"{part.name}: found {len(part)} images; expected at least {FEWEST_IMAGES} for a study"
+                )
         require_trainable(self.source.train, self.config.gan)
         if self.target is None:
             return

@@ -10,6 +10,7 @@ from mizumashi import files
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.data.writers import write_stream
+from mizumashi.errors import InputError
 from mizumashi.gan.run import GanRun
 from mizumashi.gan.training import make_fabric, train
 from mizumashi.measure.distances import two_sample_accuracy
@@ -73,12 +74,12 @@ def run_study(plan: Plan, folder: Path, *, accelerator: str = "auto", progress: 
 
 def _generated_set(plan: Plan, run: GanRun, step: int, seed: int, folder: Path, progress: Progress) -> LabelledImages:
     """As many images as the source has, with a training and a test part, drawn once and kept."""
-    path = folder / f"gan@{step}"
+    path = folder / f"gan@{step}.npz"
     if not path.exists():
         snapshot, count = run.snapshot(step), len(plan.source)
         chunks = snapshot.draw(count, seed=seed, progress=progress)
         labels, names = snapshot.labels(count), snapshot.class_names
-        write_stream(chunks, labels, names, path, "idx", test_start=plan.source.test_start)
+        write_stream(chunks, labels, names, path, "npz", test_start=plan.source.test_start)
     return open_images(path).renamed(f"gan@{step}")
 
 
@@ -108,6 +109,8 @@ def _distances(
             progress("telling generated from real", done, len(plan.config.gan.stages), "")
         files.write_json(path, found)
     distances: dict[str, object] = files.read_json(path)
+    if set(distances) != {f"gan@{step}" for step in plan.config.gan.stages}:
+        raise InputError(f"{path}: found {sorted(distances)}; expected every stage; remove it to measure again")
     return distances
 
 
