@@ -12,7 +12,7 @@ from alternate import record
 from scipy import stats
 
 from mizumashi.report.tables import markdown, spread
-from mizumashi.study.results import StudyResult
+from mizumashi.studies.results import StudyResult
 
 
 def main() -> None:

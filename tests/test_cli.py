@@ -170,3 +170,8 @@ def test_class_names_with_markup_reach_the_terminal_as_text(tmp_path: Path, caps
     path = write_images(hostile, tmp_path / "set.npz", "npz")
     assert main(["data", str(path)]) == 0
     assert "| [bold]a\\|b | 1 |" in capsys.readouterr().out
+
+
+def test_the_study_function_survives_its_own_modules():
+    probe = "import mizumashi as mz; mz.StudyConfig; import mizumashi.studies.run; assert callable(mz.study)"
+    subprocess.run([sys.executable, "-c", probe], check=True)

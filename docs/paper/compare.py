@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from mizumashi.report.tables import markdown, spread
-from mizumashi.study.results import StudyResult
+from mizumashi.studies.results import StudyResult
 
 HERE = Path(__file__).parent
 

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from mizumashi.gan.training import train as train
     from mizumashi.jobs import evaluate as evaluate
     from mizumashi.jobs import study as study
-    from mizumashi.study.config import StudyConfig as StudyConfig
-    from mizumashi.study.results import StudyResult as StudyResult
+    from mizumashi.studies.config import StudyConfig as StudyConfig
+    from mizumashi.studies.results import StudyResult as StudyResult
 
 _HOMES = {
     "GanConfig": "gan.config",
     "GanRun": "gan.run",
     "InputError": "errors",
     "LabelledImages": "data.images",
-    "StudyConfig": "study.config",
-    "StudyResult": "study.results",
+    "StudyConfig": "studies.config",
+    "StudyResult": "studies.results",
     "evaluate": "jobs",
     "mix": "data.split",
     "mnist_style": "data.preprocess",

@@ -17,7 +17,7 @@ from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.presets import PRESETS
 from mizumashi.memory import keep_freed_memory
-from mizumashi.study.config import StudyConfig
+from mizumashi.studies.config import StudyConfig
 
 Images = Annotated[str, Positional, arg(metavar="IMAGES")]
 Preset = Literal["paper", "small"]

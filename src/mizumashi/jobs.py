@@ -10,9 +10,9 @@ from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
 from mizumashi.progress import Progress, silent
-from mizumashi.study.config import StudyConfig
-from mizumashi.study.plan import MOST_SEEDS, Plan
-from mizumashi.study.results import StudyResult
+from mizumashi.studies.config import StudyConfig
+from mizumashi.studies.plan import MOST_SEEDS, Plan
+from mizumashi.studies.results import StudyResult
 
 TEST_SHARE = 0.2
 """What a study keeps for testing where the source has no test part of its own."""
@@ -48,7 +48,7 @@ def study(
         KeyboardInterrupt: the user stopped it; the same call goes on.
     """
     from mizumashi.report.page import draw
-    from mizumashi.study.run import run_study
+    from mizumashi.studies.run import run_study
 
     opened = _opened(source, data_dir)
     if opened.test_start is None:

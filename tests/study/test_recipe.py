@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizumashi.errors import InputError
-from mizumashi.study.recipe import Recipe, paper_recipes
+from mizumashi.studies.recipe import Recipe, paper_recipes
 
 
 def test_the_papers_nine_models_are_nine_recipes():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import mizumashi.study.run as study_run
+import mizumashi.studies.run as study_run
 from mizumashi.classify.softmax import score, train_softmax
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
@@ -17,11 +17,11 @@ from mizumashi.gan.config import GanConfig
 from mizumashi.jobs import evaluate, study
 from mizumashi.progress import silent
 from mizumashi.report.page import draw
-from mizumashi.study.cell import Material, run_softmax_cells
-from mizumashi.study.config import StudyConfig
-from mizumashi.study.plan import Plan, begin
-from mizumashi.study.recipe import Recipe
-from mizumashi.study.results import StudyResult
+from mizumashi.studies.cell import Material, run_softmax_cells
+from mizumashi.studies.config import StudyConfig
+from mizumashi.studies.plan import Plan, begin
+from mizumashi.studies.recipe import Recipe
+from mizumashi.studies.results import StudyResult
 
 TINY = StudyConfig(GanConfig(steps=4, snapshots=(2, 4), batch_size=16, latent_size=8, widths=(4, 8, 8)), seeds=2)
 
@@ -83,7 +83,7 @@ def test_a_finished_study_is_not_done_again(
     def never(*args: object, **options: object) -> None:
         raise AssertionError("done twice")
 
-    monkeypatch.setattr("mizumashi.study.cell.train_softmax", never)
+    monkeypatch.setattr("mizumashi.studies.cell.train_softmax", never)
     monkeypatch.setattr(study_run, "write_stream", never)
     monkeypatch.setattr(study_run, "shared_map", never)
     monkeypatch.setattr(study_run, "two_sample_accuracy", never)

@@ -63,7 +63,9 @@ class LabelledImages:
         try:
             "".join(self.class_names).encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"{self.name!a}: found a class name that is no text: {error}; rename the class") from error
+            raise InputError(
+                f"{self.name!a}: found a class name that no file can hold ({error}); expected text; rename it"
+            ) from error
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.class_names):
             raise InputError(
                 f"{self.name}: found labels from {labels.min()} to {labels.max()} for "

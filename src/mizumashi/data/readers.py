@@ -96,7 +96,10 @@ def _open_known(name: str, preprocess: Preprocess | None, data_dir: Path | None)
         return images if preprocess is None else _mnist_styled_set(images)
     if name == "faxocr":
         preprocess = "mnist-style"  # its cut-outs have 13 sizes
-    return _open_path(catalog.find(name, data_dir), preprocess).renamed(name)
+    images = _open_path(catalog.find(name, data_dir), preprocess).renamed(name)
+    if name == "mnist" and images.test_start is None:
+        raise InputError("mnist: found a damaged IDX file; expected a training and a test part; get the files again")
+    return images
 
 
 def _open_path(path: Path, preprocess: Preprocess | None) -> LabelledImages:

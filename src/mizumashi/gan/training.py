@@ -79,7 +79,7 @@ def make_fabric(config: GanConfig, accelerator: str) -> Fabric:
     """
     try:
         device = Fabric(accelerator=accelerator, devices=1).device
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, ImportError) as error:
         raise InputError(f"found accelerator {accelerator!r}; expected one that is here: {error}") from error
     if config.precision == "16-mixed" and device.type == "cpu":
         raise InputError("found precision 16-mixed on a CPU; expected 32-true or bf16-mixed there")

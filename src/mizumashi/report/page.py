@@ -15,7 +15,7 @@ from mizumashi.gan.presets import PRESETS
 from mizumashi.measure.embedding import SharedMap
 from mizumashi.progress import Progress, silent
 from mizumashi.report import figures, tables
-from mizumashi.study.results import StudyResult
+from mizumashi.studies.results import StudyResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,8 +17,8 @@ from mizumashi.measure.distances import two_sample_accuracy
 from mizumashi.measure.embedding import shared_map
 from mizumashi.progress import Progress, silent
 from mizumashi.randomness import numpy_generator
-from mizumashi.study.cell import Cell, Material, run_softmax_cells
-from mizumashi.study.plan import Plan, begin
+from mizumashi.studies.cell import Cell, Material, run_softmax_cells
+from mizumashi.studies.plan import Plan, begin
 
 MAP_IMAGES = 1000
 """Images of each set in the t-SNE map (the paper, section 4)."""

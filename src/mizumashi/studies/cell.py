@@ -13,7 +13,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.split import mix
 from mizumashi.progress import Progress
 from mizumashi.randomness import numpy_generator
-from mizumashi.study.recipe import Recipe
+from mizumashi.studies.recipe import Recipe
 
 
 @dataclass(frozen=True)

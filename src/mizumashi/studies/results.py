@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mizumashi import files
 from mizumashi.errors import InputError
-from mizumashi.study.cell import Cell
+from mizumashi.studies.cell import Cell
 
 
 @dataclass(frozen=True, eq=False)

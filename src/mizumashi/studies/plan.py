@@ -1,5 +1,6 @@
 """What a study will do: sources, GANs, recipes, seeds."""
 
+import re
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +12,8 @@ from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.errors import InputError
 from mizumashi.gan.config import require_trainable
 from mizumashi.measure.distances import FEWEST_IMAGES
-from mizumashi.study.config import StudyConfig
-from mizumashi.study.recipe import Recipe, paper_recipes
+from mizumashi.studies.config import StudyConfig
+from mizumashi.studies.recipe import Recipe, paper_recipes
 
 MOST_SEEDS = 10_000
 
@@ -52,6 +53,9 @@ class Plan:
                 raise InputError(
                     f"{part.name}: found {len(part)} images; expected at least {FEWEST_IMAGES} for a study"
                 )
+        for images in (self.source, self.target):
+            if images is not None and re.fullmatch(r"real|gan@\d+", images.name):
+                raise InputError(f"found a set called {images.name!r}; a study gives that name itself; rename the set")
         require_trainable(self.source.train, self.config.gan)
         if self.target is None:
             return
