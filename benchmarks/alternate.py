@@ -4,12 +4,13 @@ Variants take turns, so that whatever else slows the machine down slows all of t
 spread, n, the machine, the versions and the commit.
 """
 
+import argparse
 import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -75,3 +76,15 @@ def table(found: dict[str, dict[str, float]], unit: str, baseline: str) -> str:
         span = f"{row['median']:.4g} ({row['lowest']:.4g} to {row['highest']:.4g})"
         lines.append(f"| {variant} | {span} | {row['n']} | {ratio:.2f} |")
     return "\n".join(lines)
+
+
+def main(script: str, about: str, variants: Sequence[str], measure: Callable[[str], None]) -> Runs | None:
+    """The command line of a benchmark: measure the variant it names, or let all take turns and give their runs."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("variant", nargs="?", choices=variants)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    if arguments.variant:
+        measure(arguments.variant)
+        return None
+    return run_alternating(script, variants, arguments.rounds)

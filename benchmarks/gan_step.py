@@ -3,7 +3,6 @@
 python benchmarks/gan_step.py [--rounds 5]
 """
 
-import argparse
 import contextlib
 import json
 import tempfile
@@ -11,9 +10,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import alternate
 import numpy as np
 import torch
-from alternate import record, run_alternating, summary, table
+from alternate import record, summary, table
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
@@ -116,14 +116,10 @@ def measure(variant: str) -> None:
 
 def main() -> None:
     """Measure one variant, or all of them in turn."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("variant", nargs="?")
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    if arguments.variant:
-        measure(arguments.variant)
+    runs = alternate.main(__file__, str(__doc__), [*LEVERS, *LIBRARY], measure)
+    if runs is None:
         return
-    found = summary(run_alternating(__file__, [*LEVERS, *LIBRARY], arguments.rounds), "ms")
+    found = summary(runs, "ms")
     record("gan_step", {"batch_size": 64, "steps": STEPS, "unit": "ms per step", "variants": found})
     print(table(found, "ms per step", "plain"))
 

@@ -3,15 +3,15 @@
 python benchmarks/sampling.py [--rounds 5]
 """
 
-import argparse
 import json
 import tempfile
 import time
 from pathlib import Path
 
+import alternate
 import numpy as np
 import torch
-from alternate import record, run_alternating, summary, table
+from alternate import record, summary, table
 from safetensors.torch import load_file
 
 from mizumashi.data.images import LabelledImages
@@ -72,14 +72,10 @@ def measure(variant: str) -> None:
 
 def main() -> None:
     """Measure one variant, or all of them in turn."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("variant", nargs="?")
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    if arguments.variant:
-        measure(arguments.variant)
+    runs = alternate.main(__file__, str(__doc__), VARIANTS, measure)
+    if runs is None:
         return
-    found = summary(run_alternating(__file__, VARIANTS, arguments.rounds), "ms")
+    found = summary(runs, "ms")
     record("sampling", {"images": COUNT, "unit": "ms per 1,000 images", "variants": found})
     print(table(found, "ms per 1,000 images", "naive"))
 

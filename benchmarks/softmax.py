@@ -3,13 +3,13 @@
 python benchmarks/softmax.py [--rounds 5]
 """
 
-import argparse
 import json
 import time
 
+import alternate
 import numpy as np
 import torch
-from alternate import record, run_alternating, summary, table
+from alternate import record, summary, table
 from torch.nn.functional import cross_entropy
 
 from mizumashi.classify.softmax import SoftmaxConfig, train_softmax
@@ -81,14 +81,10 @@ def measure(variant: str, steps: int) -> None:
 
 def main() -> None:
     """Measure one variant, or all of them in turn."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("variant", nargs="?")
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    if arguments.variant:
-        measure(arguments.variant, steps=1000)
+    runs = alternate.main(__file__, str(__doc__), VARIANTS, lambda variant: measure(variant, steps=1000))
+    if runs is None:
         return
-    found = summary(run_alternating(__file__, VARIANTS, arguments.rounds), "seconds")
+    found = summary(runs, "seconds")
     record("softmax", {"models": RECIPES * SEEDS, "unit": "seconds for 1,000 steps", "variants": found})
     print(table(found, "seconds for all models", "batched naively"))
 
