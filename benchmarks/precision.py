@@ -9,8 +9,8 @@ import sys
 
 import numpy as np
 from alternate import record
-from scipy import stats
 
+from mizumashi.measure.statistics import t_interval
 from mizumashi.report.tables import markdown, spread
 from mizumashi.studies.results import StudyResult
 
@@ -29,9 +29,8 @@ def main() -> None:
                 continue
             before, after = exact.accuracy[row, column], quick.accuracy[row, column]
             points = 100 * (after - before)
-            half = float(stats.t.ppf(0.975, len(points) - 1) * stats.sem(points))
-            low, high = points.mean() - half, points.mean() + half
-            shown = f"{points.mean():+.2f} ({low:+.2f} to {high:+.2f})"
+            mean, low, high = t_interval(points)
+            shown = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
             rows.append([recipe, test, spread(before), spread(after), shown])
             found.append({"recipe": recipe, "test": test, "points": points.round(3).tolist(), "low": low, "high": high})
     record("precision", {"seeds": exact.seeds, "unit": "points of accuracy, bf16 - float32", "differences": found})

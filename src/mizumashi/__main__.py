@@ -2,6 +2,16 @@
 
 import sys
 
-from mizumashi.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line; Ctrl-C ends in one line from the first import on."""
+    try:
+        from mizumashi.cli import main as run
+    except KeyboardInterrupt:
+        print("mizumashi: stopped; nothing was written", file=sys.stderr)
+        return 130
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,13 +1,16 @@
 """The command line: commands to functions, no logic."""
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from io import StringIO, TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, ClassVar, Literal, Union
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
@@ -17,10 +20,27 @@ from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.presets import PRESETS
 from mizumashi.memory import keep_freed_memory
+from mizumashi.report.tables import visible
 from mizumashi.studies.config import StudyConfig
+from mizumashi.usage import explain
 
 Images = Annotated[str, Positional, arg(metavar="IMAGES")]
 Preset = Literal["paper", "small"]
+
+GOES_ON = "stopped; the same command goes on"
+STARTS_OVER = "stopped; nothing was written"
+
+UNUSABLE = {
+    errno.ENOENT,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+}
+"""What the operating system says of a path that the user must change."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +56,8 @@ class Study:
         accelerator: the device: auto, cpu, cuda, ...
         config: how much the study does.
     """
+
+    stopped: ClassVar[str] = GOES_ON
 
     images: Images = "digits"
     target: str | None = None
@@ -61,7 +83,7 @@ class Study:
                 progress=progress,
             )
         print((result.path / "tables" / "accuracy.md").read_text(encoding="utf-8"), end="")
-        print(f"\nThe whole report: {result.path / 'report.md'}")
+        print(f"\nThe whole report: {visible(str(result.path / 'report.md'))}")
 
 
 @dataclass(frozen=True)
@@ -76,6 +98,8 @@ class Train:
         accelerator: the device: auto, cpu, cuda, ...
         gan: the GAN's settings.
     """
+
+    stopped: ClassVar[str] = GOES_ON
 
     images: Images
     out: Path
@@ -93,7 +117,7 @@ class Train:
         images = open_images(self.images, data_dir=self.data_dir)
         with progress_on_stderr() as progress:
             run = train(images, self.out, self.gan, accelerator=self.accelerator, progress=progress)
-        print(f"{run.path}: snapshots at {', '.join(map(str, run.snapshots))}")
+        print(f"{visible(str(run.path))}: snapshots at {', '.join(map(str, run.snapshots))}")
 
 
 @dataclass(frozen=True)
@@ -109,6 +133,8 @@ class Generate:
         format: the set's format.
         seed: decides the latents; image i depends on the snapshot, the seed and i alone.
     """
+
+    stopped: ClassVar[str] = STARTS_OVER
 
     run_folder: Annotated[Path, Positional, arg(metavar="RUN")]
     out: Path
@@ -129,7 +155,7 @@ class Generate:
         with progress_on_stderr() as progress:
             chunks = snapshot.draw(total, seed=self.seed, progress=progress)
             path = write_stream(chunks, snapshot.labels(total), snapshot.class_names, self.out, self.format)
-        print(f"{path}: {total} images of {len(snapshot.class_names)} classes from step {snapshot.step}")
+        print(f"{visible(str(path))}: {total} images of {len(snapshot.class_names)} classes from step {snapshot.step}")
 
 
 @dataclass(frozen=True)
@@ -142,6 +168,8 @@ class Evaluate:
         seeds: classifiers for each training set.
         data_dir: the folder of the known sets (default: MIZUMASHI_DATA, then a download).
     """
+
+    stopped: ClassVar[str] = STARTS_OVER
 
     sets: Annotated[tuple[str, ...], Positional, arg(metavar="SET...")]
     on: tuple[str, ...]
@@ -177,6 +205,8 @@ class Data:
         data_dir: the folder of the known sets (default: MIZUMASHI_DATA, then a download).
     """
 
+    stopped: ClassVar[str] = STARTS_OVER
+
     images: Images
     out: Path | None = None
     format: Format = "idx"
@@ -187,17 +217,17 @@ class Data:
     def run(self) -> None:
         """Describe the set; write it where asked to."""
         from mizumashi.data.readers import open_images
-        from mizumashi.data.resize import resize
-        from mizumashi.data.writers import write_images
+        from mizumashi.data.writers import require_writable, write_images
         from mizumashi.report.tables import describe_images
 
-        images = open_images(self.images, preprocess=self.preprocess, data_dir=self.data_dir)
-        if self.resize is not None:
-            images = resize(images, self.resize)
+        if self.out is not None:
+            require_writable(self.out, self.format)  # before the images are read
+        images = open_images(self.images, preprocess=self.preprocess, resize=self.resize, data_dir=self.data_dir)
+        description = describe_images(images)
         written = None if self.out is None else write_images(images, self.out, self.format)
-        print(describe_images(images))
+        print(description)
         if written is not None:
-            print(f"\nWritten to {written}")
+            print(f"\nWritten to {visible(str(written))}")
 
 
 @dataclass(frozen=True)
@@ -208,6 +238,8 @@ class Report:
         study: the study's folder.
     """
 
+    stopped: ClassVar[str] = "stopped; the same command draws it all again"
+
     study: Annotated[Path, Positional, arg(metavar="STUDY")]
 
     def run(self) -> None:
@@ -215,14 +247,27 @@ class Report:
         from mizumashi.report.page import draw
 
         draw(self.study)
-        print(self.study / "report.md")
+        print(visible(str(self.study / "report.md")))
 
 
 Command = Study | Train | Generate | Evaluate | Data | Report
+COMMANDS: dict[str, type[Command]] = {
+    "study": Study,
+    "train": Train,
+    "generate": Generate,
+    "evaluate": Evaluate,
+    "data": Data,
+    "report": Report,
+}
 
 
 def parse(arguments: Sequence[str]) -> Command:
-    """The command with its options; a preset's values take the place of the defaults."""
+    """The command with its options; a preset's values take the place of the defaults.
+
+    Raises:
+        InputError: a word is unknown or out of place, or something is missing.
+        SystemExit: help was asked for, and printed.
+    """
     command = _parse(arguments, GanConfig())
     if isinstance(command, Study | Train):
         # The preset is known only now: parse again, with its values as the defaults.
@@ -232,46 +277,73 @@ def parse(arguments: Sequence[str]) -> Command:
 
 def _parse(arguments: Sequence[str], gan: GanConfig) -> Command:
     missing = tyro.MISSING
-    choices = (
-        Annotated[Study, subcommand("study", default=Study(config=StudyConfig(gan=gan)))],
-        Annotated[Train, subcommand("train", default=Train(images=missing, out=missing, gan=gan))],
-        Annotated[Generate, subcommand("generate")],
-        Annotated[Evaluate, subcommand("evaluate")],
-        Annotated[Data, subcommand("data")],
-        Annotated[Report, subcommand("report")],
+    defaults = {"study": Study(config=StudyConfig(gan=gan)), "train": Train(images=missing, out=missing, gan=gan)}
+    choices = tuple(
+        Annotated[command, subcommand(name, default=defaults.get(name, tyro.MISSING_NONPROP))]
+        for name, command in COMMANDS.items()
     )
     any_of: Any = Union[choices]  # noqa: UP007 (made from a tuple)
-    command: Command = tyro.cli(any_of, prog="mizumashi", args=arguments)
+    refusal = StringIO()
+    try:
+        with redirect_stderr(refusal):
+            command: Command = tyro.cli(any_of, prog="mizumashi", args=arguments)
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise InputError(explain(arguments, COMMANDS, refusal.getvalue())) from None
     return command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0 when done, 2 for wrong input, 130 when stopped, 1 for other failures."""
     keep_freed_memory()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _stop_on_signals()
+    _print_anything()
     arguments = sys.argv[1:] if arguments is None else arguments
     if list(arguments) == ["--version"]:
         print(f"mizumashi {version('mizumashi')}")
         return 0
+    stopped = STARTS_OVER
     try:
-        parse(arguments).run()
+        command = parse(arguments)
+        stopped = command.stopped
+        command.run()
+    except SystemExit:  # help, printed
+        return 0
     except InputError as error:
         return _say(error, 2)
     except KeyboardInterrupt as stop:
-        return _say(stop if stop.args else "stopped; the same command goes on", 130)
+        return _say(stop if stop.args else stopped, 130)
     except BrokenPipeError:  # whoever read our output has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        return _say(f"found no way to {error.filename} ({error.strerror}); expected a path that can be used", 2)
     except MemoryError as error:
         return _say(f"found too little memory: {error}; ask for less at a time", 1)
-    except (FloatingPointError, OSError) as error:
+    except OSError as error:
+        if error.errno in UNUSABLE and error.filename is not None:
+            return _say(f"found no way to {error.filename} ({error.strerror}); expected a path that can be used", 2)
+        return _say(error, 1)
+    except FloatingPointError as error:
         return _say(error, 1)
     return 0
 
 
+def _stop_on_signals() -> None:
+    """Let a closed terminal and `kill` stop the work as Ctrl-C does; `nohup` stays in force."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
+def _print_anything() -> None:
+    """Print what the terminal's encoding lacks as an escape rather than fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _say(message: object, code: int) -> int:
-    line = " ".join(str(message).split())  # a path may hold a newline
-    print(f"mizumashi: {line}", file=sys.stderr)
+    line = visible(" ".join(str(message).split()))  # a path may hold anything
+    with suppress(OSError):  # the terminal may be closed
+        print(f"mizumashi: {line}", file=sys.stderr)
     return code

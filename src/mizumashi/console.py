@@ -34,6 +34,8 @@ def progress_on_stderr() -> Iterator[Progress]:
         def show(task: str, done: int, total: int, note: str) -> None:
             if task not in known:
                 known[task] = bars.add_task(task, total=total, note=note)
+            if bars.tasks[known[task]].completed > done:  # the task starts again, as for the next seed
+                bars.reset(known[task])
             bars.update(known[task], completed=done, total=total, note=note)
 
         yield show

@@ -5,18 +5,21 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from mizumashi.errors import InputError
+
+_MANY = 100  # files, from which on one flush of all disks is quicker than one of each file
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; flush it to disk and rename it to `path` when the block ends.
 
-    If the block raises, the temporary file goes and `path` stays as it was.
+    Folders above `path` that do not exist are made. If the block raises, the temporary file and the folders made
+    go, and `path` stays as it was.
 
     Example:
         >>> import tempfile
@@ -29,35 +32,68 @@ def whole_file(path: Path) -> Iterator[Path]:
         '42'
     """
     temporary = _temporary(path)
-    try:
-        yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with folders_above(path):
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give a new temporary folder beside `path`; rename it to `path` when the block ends.
+    """Give a new temporary folder beside `path`; flush it to disk and rename it to `path` when the block ends.
+
+    Folders above `path` that do not exist are made. If the block raises, the temporary folder and the folders
+    made go, and `path` stays as it was.
 
     Raises:
         InputError: `path` exists and is not an empty folder.
     """
     require_new_folder(path)
+    path = path.resolve()  # the empty folder that takes its place may be a link's
     temporary = _temporary(path)
-    temporary.mkdir()
+    with folders_above(path):
+        temporary.mkdir()
+        try:
+            yield temporary
+            _flush_all(temporary)
+            if path.exists():
+                path.rmdir()
+            temporary.replace(path)
+            _flush(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def folders_above(path: Path) -> Iterator[None]:
+    """Make the folders above `path`; if the block raises, remove those that it made and that are empty.
+
+    Example:
+        >>> import tempfile
+        >>> home = Path(tempfile.mkdtemp())
+        >>> with folders_above(home / "a" / "b" / "file"):
+        ...     raise OSError("no room")
+        Traceback (most recent call last):
+            ...
+        OSError: no room
+        >>> list(home.iterdir())
+        []
+    """
+    made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            _flush(file)
-        if path.exists():
-            path.rmdir()
-        temporary.replace(path)
-        _flush(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+        for folder in made:
+            _flush(folder.parent)
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):  # it is not empty, or was not made
+                folder.rmdir()
+        raise
 
 
 def require_new_folder(path: Path) -> None:
@@ -67,6 +103,15 @@ def require_new_folder(path: Path) -> None:
     if path.exists():
         what = "a folder that is not empty" if path.is_dir() else "a file"
         raise InputError(f"found {what} at {path}; expected a new or empty folder; choose another --out")
+    _require_folder_above(path)
+
+
+def require_new_file(path: Path) -> None:
+    """Raise `InputError` unless `path` can become a new file without overwriting anything."""
+    if path.exists():
+        what = "a folder" if path.is_dir() else "a file"
+        raise InputError(f"found {what} at {path}; expected a new file's name; choose another --out")
+    _require_folder_above(path)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -93,8 +138,15 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot read {path} as JSON: {error}") from error
+    except OSError as error:
+        raise InputError(
+            f"{path}: found no file that can be read ({error.strerror}); expected JSON; correct the path, or restore "
+            "the file"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: found a damaged or foreign file ({error}); expected JSON; repair it, or make it again"
+        ) from error
 
 
 @contextmanager
@@ -114,9 +166,26 @@ def expect_undamaged(path: Path, way_out: str) -> Iterator[None]:
         raise InputError(f"{path}: found a damaged or foreign file ({reason}); {way_out}") from error
 
 
+def _require_folder_above(path: Path) -> None:
+    above = next((folder for folder in path.parents if folder.exists()), path.parent)
+    if not above.is_dir():
+        raise InputError(f"found a file at {above}; expected a folder, to make {path} in it; choose another --out")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"found the folder {above}, which may not be written to; choose another --out than {path}")
+
+
 def _temporary(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _flush_all(folder: Path) -> None:
+    """Flush a folder and everything in it."""
+    entries = [folder, *folder.rglob("*")]
+    if len(entries) > _MANY:
+        os.sync()
+    else:
+        for entry in entries:
+            _flush(entry)
 
 
 def _flush(path: Path) -> None:

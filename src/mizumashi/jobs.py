@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mizumashi.data.images import LabelledImages, require_alike
+from mizumashi.data.overlap import require_unseen
 from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
@@ -24,7 +25,7 @@ def study(
     target: LabelledImages | str | Path | None = None,
     out: str | Path | None = None,
     config: StudyConfig | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     accelerator: str = "auto",
     progress: Progress = silent,
 ) -> StudyResult:
@@ -33,7 +34,8 @@ def study(
     Args:
         source: the images to inflate: a set, a catalogue name or a path. Without a test part of its own, a
             fifth of each class is set aside for testing.
-        target: another domain's images, only ever tested on; of a set with parts, its test part.
+        target: another domain's images, only ever tested on; of a set with parts, its test part. Where it is
+            called as the source is, it is shown as "NAME (target)".
         out: the study's folder, by default studies/SOURCE or studies/SOURCE-to-TARGET.
         config: GAN and seeds; by default the paper's GAN, once.
         data_dir: where the catalogue's sets are, before MIZUMASHI_DATA.
@@ -54,8 +56,10 @@ def study(
     if opened.test_start is None:
         opened = stratified_split(opened, TEST_SHARE, seed=0)
     tested = None if target is None else _test_part(_opened(target, data_dir))
-    plan = Plan(opened, tested, config or StudyConfig())
     name = opened.name if tested is None else f"{opened.name}-to-{tested.name}"
+    if tested is not None and tested.name == opened.name:
+        tested = tested.renamed(f"{tested.name} (target)")
+    plan = Plan(opened, tested, config or StudyConfig())
     folder = Path(out) if out else Path("studies") / name
     run_study(plan, folder, accelerator=accelerator, progress=progress)
     return draw(folder, progress=progress)
@@ -80,7 +84,7 @@ def evaluate(
         Accuracy and loss: R x T x seeds each.
 
     Raises:
-        InputError: the sets do not fit together.
+        InputError: the sets do not fit together, or a test set is a training set's images again.
     """
     from mizumashi.classify.softmax import score, train_softmax
 
@@ -91,8 +95,10 @@ def evaluate(
             f"found {len(sets)} training sets, {len(scored)} test sets and {seeds} seeds; "
             f"expected one of each at least, and at most {MOST_SEEDS} seeds"
         )
-    for images in scored:
+    for given, images in zip(tests, scored, strict=True):
         require_alike(sets[0], images)
+        for trained in sets if given.test_start is None else ():  # a set's own parts are its own affair
+            require_unseen(trained, images)
     numbers = [seed for _ in sets for seed in range(seeds)]
     models = train_softmax([images for images in sets for _ in range(seeds)], numbers, progress=progress)
     scores = [[score(model, images) for images in scored] for model in models]
@@ -101,7 +107,7 @@ def evaluate(
     return found[0], found[1]
 
 
-def _opened(images: LabelledImages | str | Path, data_dir: Path | None) -> LabelledImages:
+def _opened(images: LabelledImages | str | Path, data_dir: str | Path | None) -> LabelledImages:
     return images if isinstance(images, LabelledImages) else open_images(images, data_dir=data_dir)
 
 

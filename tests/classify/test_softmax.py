@@ -2,15 +2,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import approx_fprime
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 
-from mizumashi.classify.softmax import SoftmaxConfig, SoftmaxModel, score, train_softmax
+from mizumashi.classify.softmax import SoftmaxConfig, SoftmaxModel, learning_rate, score, train_softmax
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.errors import InputError
+from mizumashi.hardware import bfloat16_is_fast
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +102,51 @@ def test_sets_that_do_not_fit_together_are_refused(blobs: LabelledImages, digits
         SoftmaxConfig(steps=0)
 
 
+def test_the_rate_is_lowered_where_the_tutorials_would_diverge():
+    """Photographs are bright all over, each in its own light; numpy's largest singular value is the reference."""
+    random = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    photographs = random.integers(40, 180, (300, 1, 1, 1)) + random.integers(0, 40, (300, 32, 32, 3))
+    told = np.where(random.random(300) < 0.7, labels, random.permutation(labels))
+    photographs[np.arange(300), 10 * told] += 35  # a brighter row tells most classes
+    images = LabelledImages.from_arrays(photographs, labels)
+    rows = np.c_[photographs.reshape(300, -1) / 255, np.ones(300)]
+    largest = np.linalg.norm(rows, 2) ** 2 / 300
+    assert learning_rate(images, SoftmaxConfig()) == pytest.approx(0.5 * 50 / largest)
+    tutorial, lowered = SoftmaxConfig(steepest=1e9), SoftmaxConfig()
+    diverged, steady = (score(train_softmax([images], [0], config)[0], images).loss for config in (tutorial, lowered))
+    assert diverged > 3 * np.log(3)
+    assert steady < np.log(3)
+
+
+def test_the_rate_is_the_tutorials_on_digits(digits: LabelledImages):
+    assert learning_rate(digits, SoftmaxConfig()) == 0.5
+
+
+def test_bfloat16_products_change_the_model_a_little_and_leave_no_trace(digits: LabelledImages):
+    def products() -> torch.Tensor:
+        return torch.full((64, 300), 1.001) @ torch.full((300, 64), 1.001)
+
+    before = products()
+    train, test = digits.take(np.arange(1200)), digits.take(np.arange(1200, 1797))
+    exact, rounded = (
+        train_softmax([train, train], [0, 1], SoftmaxConfig(steps=400, precision=precision))
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert torch.equal(products(), before)
+    for one, other in zip(exact, rounded, strict=True):
+        scores = score(one, test), score(other, test)
+        assert scores[0].accuracy == pytest.approx(scores[1].accuracy, abs=0.02)
+        assert scores[0].loss == pytest.approx(scores[1].loss, rel=0.05)
+    if bfloat16_is_fast(torch.device("cpu")):
+        assert not np.array_equal(exact[0].weights, rounded[0].weights)
+
+
 @pytest.mark.realdata
 def test_the_papers_model_1_on_mnist(data_folder: Path):
     mnist = open_images("mnist", data_dir=data_folder)
     (model,) = train_softmax([mnist.train], [0])
     found = score(model, mnist.test)
+    assert learning_rate(mnist.train, SoftmaxConfig()) == 0.5
     assert found.accuracy == pytest.approx(0.915, abs=0.01)  # the paper, table 1
     assert found.loss == pytest.approx(0.294, abs=0.02)  # the paper, table 2

@@ -2,6 +2,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import logging
 import struct
 import threading
 import zipfile
@@ -124,7 +125,11 @@ def test_no_two_forms_look_like_one_hand():
 def test_the_data_folder_is_named_by_argument_or_environment(tmp_path, monkeypatch):
     (tmp_path / "data" / "mnist").mkdir(parents=True)
     mnist_like(tmp_path / "data" / "mnist", monkeypatch)
-    assert catalog.find("mnist", tmp_path / "data") == tmp_path / "data" / "mnist"
+    assert (
+        catalog.find("mnist", str(tmp_path / "data"))
+        == catalog.find("mnist", tmp_path / "data")
+        == tmp_path / "data" / "mnist"
+    )
     monkeypatch.setenv("MIZUMASHI_DATA", str(tmp_path / "data"))
     images = open_images("mnist")
     assert (images.name, len(images.train), len(images.test)) == ("mnist", 4, 4)
@@ -196,6 +201,25 @@ def test_without_network_the_line_says_where_to_put_the_files(monkeypatch, serve
     assert f"cannot download faxocr ({address}gone.zip: HTTPError); put numbers" in refusal("faxocr")
 
 
+def test_a_failed_download_is_silent_and_leaves_nothing(cache, caplog, monkeypatch, server):
+    def fail(url, file, pooch):
+        raise ConnectionError
+
+    _, address = server
+    cache.parent.mkdir()
+    monkeypatch.setattr(catalog, "MNIST_MIRRORS", (f"{address}one/", f"{address}two/"))
+    monkeypatch.setattr(catalog, "FAXOCR_ARCHIVE", f"{address}gone.zip")
+    monkeypatch.setattr(pooch.core, "choose_downloader", lambda *arguments, **options: fail)
+    logger = pooch.get_logger()
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    logger.setLevel(logging.INFO)
+    for name in ("mnist", "faxocr"):
+        assert "ConnectionError" in refusal(name)
+    assert list(cache.parent.iterdir()) == []
+    assert caplog.text == ""
+    assert logger.level == logging.INFO
+
+
 def test_only_the_digits_are_taken_from_the_faxocr_archive(server, cache, monkeypatch):
     folder, address = server
     hostile = ["kocr-main/images/numbers/../../../4-x.png", "/images/numbers/5-x.png", "../images/numbers/6-x.png"]
@@ -226,7 +250,7 @@ def test_a_damaged_faxocr_archive_leaves_nothing(server, cache, monkeypatch, dam
     monkeypatch.setattr(catalog, "FAXOCR_ARCHIVE", f"{address}kocr.zip")
     monkeypatch.setattr(catalog, "FAXOCR_LEAST", 3)
     assert "cannot download faxocr" in refusal("faxocr")
-    assert not (cache / "faxocr" / "numbers").exists()
+    assert not cache.exists()
 
 
 # The real sets

@@ -2,6 +2,7 @@ import gzip
 import struct
 import tempfile
 import unicodedata
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -16,7 +17,7 @@ from PIL import Image
 from mizumashi.data.folders import class_folders
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
-from mizumashi.data.writers import Format, write_images, write_stream
+from mizumashi.data.writers import Format, require_writable, write_images, write_stream
 from mizumashi.errors import InputError
 
 HOSTILE = [
@@ -32,6 +33,7 @@ def quick_disk():
     """Hundreds of small sets need not outlive a power failure."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda descriptor: None)
+        patch.setattr("os.sync", lambda: None)
         yield
 
 
@@ -165,6 +167,8 @@ def test_nothing_is_overwritten_and_no_image_is_asked_for(format, pets, tmp_path
     before = contents(kept)
     with pytest.raises(InputError, match=r"found a f.*; choose another --out"):
         write_stream(chunks(), pets.labels, pets.class_names, kept, format)
+    with pytest.raises(InputError, match=r"found a f.*; choose another --out"):
+        require_writable(kept, format)
     for names, labels, expected in [
         (("cat",), [0, 0], "expected two at least"),
         (("cat", "dog"), [0, 0], "found no image of class 'dog'"),
@@ -174,7 +178,7 @@ def test_nothing_is_overwritten_and_no_image_is_asked_for(format, pets, tmp_path
         (("cat", "d\ud800g"), [0, 1], "expected text"),
     ]:
         with pytest.raises(InputError, match=expected) as caught:
-            write_stream(chunks(), np.array(labels), names, tmp_path / "new", format)
+            write_stream(chunks(), np.array(labels), names, tmp_path / "above" / "new", format)
         assert "\n" not in str(caught.value)
     assert contents(kept) == before
     assert list(tmp_path.iterdir()) == [kept]
@@ -201,7 +205,7 @@ def test_a_class_without_training_images_is_refused(tmp_path):
 )
 def test_chunks_that_do_not_fit_leave_nothing_behind(format, pets, tmp_path, chunks, expected):
     with pytest.raises(InputError, match=expected):
-        write_stream(chunks, pets.labels, pets.class_names, tmp_path / "new", format, pets.test_start)
+        write_stream(chunks, pets.labels, pets.class_names, tmp_path / "above" / "new", format, pets.test_start)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -233,3 +237,39 @@ def test_idx_cannot_hold_more_than_256_classes(tmp_path):
 def test_an_unknown_format_gets_the_nearest_one(pets, tmp_path):
     with pytest.raises(InputError, match=r"found format 'foldre' \(did you mean 'folder'\?\)"):
         write_images(pets, tmp_path / "set", "foldre")
+
+
+@formats
+def test_what_can_be_written_is_known_before(format, pets, tmp_path, monkeypatch):
+    path = str(tmp_path / "deep" / "below" / "set")
+    require_writable(path, format)
+    assert list(tmp_path.iterdir()) == []
+    assert open_images(write_images(pets, path, format)).equals(pets)
+    with pytest.raises(InputError, match="choose another --out"):
+        require_writable(path, format)
+    (tmp_path / "file").touch()
+    for place, expected in [
+        (tmp_path / "file" / "below" / "set", f"found a file at {tmp_path / 'file'}; expected a folder"),
+        (".", "found '.' as the place to write to; expected a new name"),
+    ]:
+        with pytest.raises(InputError) as caught:
+            require_writable(place, format)
+        assert str(caught.value).startswith(expected)
+    with pytest.raises(InputError, match="found format 'zip'"):
+        require_writable(path, "zip")
+    monkeypatch.setattr("os.access", lambda place, mode: place != tmp_path)
+    with pytest.raises(InputError, match=f"found the folder {tmp_path}, which may not be written to"):
+        require_writable(tmp_path / "new", format)
+
+
+def test_an_empty_folder_may_be_a_link(pets, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "set").symlink_to(tmp_path / "disk")
+    write_images(pets, tmp_path / "set", "idx")
+    assert (tmp_path / "set").is_symlink()
+    assert open_images(tmp_path / "disk").equals(pets)
+
+
+def test_npz_is_not_compressed(tmp_path, blobs):
+    with zipfile.ZipFile(write_images(blobs, tmp_path / "set", "npz")) as archive:
+        assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_STORED}

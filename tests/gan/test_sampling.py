@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,29 @@ def test_image_i_depends_on_the_seed_and_i_alone(snapshot: Snapshot):
     np.testing.assert_array_equal(late.images, many.images[CHUNK - 8 : CHUNK + 12])
     np.testing.assert_array_equal(late.labels, many.labels[CHUNK - 8 : CHUNK + 12])
     assert not np.array_equal(few.images, snapshot.sample(7, seed=6).images)
+
+
+def test_a_given_label_decides_its_own_image_alone(snapshot: Snapshot):
+    random = np.random.default_rng(0)
+    count = CHUNK + 60
+    first, second = random.integers(0, 3, (2, count))
+    second[[3, CHUNK + 1]] = first[[3, CHUNK + 1]]
+    drawn, other = (snapshot.sample(labels=labels, seed=5) for labels in (first, second))
+    assert drawn.labels.tolist() == first.tolist()
+    same = first == second
+    np.testing.assert_array_equal(drawn.images[same], other.images[same])
+    assert (drawn.images[~same] != other.images[~same]).any(axis=(1, 2, 3)).all()
+    late = snapshot.sample(labels=first[CHUNK - 8 :], seed=5, start=CHUNK - 8)
+    np.testing.assert_array_equal(late.images, drawn.images[CHUNK - 8 :])
+    np.testing.assert_array_equal(np.concatenate(list(snapshot.draw(count, seed=5, labels=first))), drawn.images)
+
+
+def test_without_labels_the_classes_take_turns(snapshot: Snapshot):
+    turns = (np.arange(40) + 7) % 3
+    by_turns, default = snapshot.sample(labels=turns, start=7), snapshot.sample(40, start=7)
+    np.testing.assert_array_equal(by_turns.images, default.images)
+    assert by_turns.labels.tolist() == default.labels.tolist() == turns.tolist()
+    np.testing.assert_array_equal(next(snapshot.draw(40, seed=0, start=7)), default.images)
 
 
 def test_images_come_from_the_snapshots_own_weights(snapshot: Snapshot):
@@ -77,9 +101,43 @@ def test_latents_are_standard_normal_and_independent():
 def test_unknown_steps_and_counts_are_refused(run: GanRun, tmp_path: Path):
     with pytest.raises(InputError, match=r"no snapshot at step 5 .* expected one of: 4, 8"):
         run.snapshot(5)
-    with pytest.raises(InputError, match="both or neither"):
-        run.snapshot(4).sample()
-    with pytest.raises(InputError, match="found 0 images"):
-        run.snapshot(4).sample(0)
     with pytest.raises(InputError, match="found no GAN run"):
         GanRun(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ({}, r"found 0 of count \(--count\), per_class \(--per-class\) and labels; expected one of them"),
+        ({"count": 3, "labels": [0, 1, 2]}, "found 2 of count"),
+        ({"count": 0}, "found 0 images to draw; expected at least 3"),
+        ({"count": 2}, "found 2 images to draw; expected at least 3, one of each class; raise --count or --per-class"),
+        ({"per_class": -1}, "found -3 images to draw"),
+        ({"labels": []}, "found 0 images to draw; expected at least 1"),
+        ({"count": 10**20}, "^found a wish for 100,000,000,000,000,000,000 images, .* draw fewer, or raise"),
+        ({"labels": [0, 3]}, "found labels from 0 to 3 for 3 classes; expected 0 to 2"),
+        ({"labels": [-1, 1]}, "found labels from -1 to 1"),
+        ({"labels": [0.0, 1.0]}, r"found labels of shape \(2,\) and type float64 for 2 images; expected one integer"),
+        ({"labels": [[0], [1]]}, r"found labels of shape \(2, 1\)"),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_refused(snapshot: Snapshot, wishes: dict[str, Any], message: str):
+    with pytest.raises(InputError, match=message) as caught:
+        snapshot.sample(**wishes)
+    assert "safetensors" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"count": 3, "seed": -1}, "seed -1"),
+        ({"count": 3, "seed": 0, "start": -1}, "start -1"),
+        ({"count": 0, "seed": 0}, "count 0"),
+        ({"count": 3, "seed": 0, "labels": [0, 1]}, r"shape \(2,\)"),
+    ],
+)
+def test_draw_refuses_at_the_call_and_not_at_the_first_image(
+    snapshot: Snapshot, arguments: dict[str, Any], message: str
+):
+    with pytest.raises(InputError, match=message):
+        snapshot.draw(**arguments)

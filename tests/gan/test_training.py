@@ -89,7 +89,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_and_keeps_the_checkpoin
         return generator_loss(logits, objective) * (float("nan") if len(calls) == 5 else 1.0)
 
     monkeypatch.setattr("mizumashi.gan.training.generator_loss", failing)
-    with pytest.raises(FloatingPointError, match="generator's loss is nan at step 5"):
+    advice = r"; train with a lower --learning-rate, in a new --out$"
+    with pytest.raises(FloatingPointError, match=rf"generator's loss is nan at step 5; .*{advice}"):
         train(blobs, tmp_path / "run", TINY)
     assert GanRun(tmp_path / "run").snapshots == [2]
     train(blobs, tmp_path / "run", TINY)  # the fault has gone: on from step 2
@@ -126,7 +127,7 @@ def test_an_epoch_shows_every_image_at_most_once_and_epochs_differ():
         ({"beta1": 1.0}, "found beta1 1.0"),
         ({"widths": (0, 8, 8)}, "found widths"),
         ({"seed": -1}, "found seed -1"),
-        ({"learning_rate": float("nan")}, "found learning_rate nan"),
+        ({"learning_rate": float("nan")}, r"found learning_rate nan; expected .* \(--learning-rate\)"),
         ({"precision": "16-mixed"}, "16-mixed on a CPU"),
     ],
 )

@@ -1,10 +1,13 @@
 """The catalogue: sets that are known by name."""
 
+import logging
 import os
 import re
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import numpy as np
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.resize import resize
 from mizumashi.errors import InputError, nearest
-from mizumashi.files import whole_folder
+from mizumashi.files import folders_above, whole_folder
 
 NAMES = ("digits", "faxocr", "mnist")
 
@@ -64,7 +67,7 @@ def load_digits() -> LabelledImages:
     return replace(resize(digits, 16), test_start=DIGITS_TEST_START)
 
 
-def find(name: str, data_dir: Path | None = None) -> Path:
+def find(name: str, data_dir: str | Path | None = None) -> Path:
     """The folder with the files of `mnist` or `faxocr`: in the data folder, else downloaded to the cache.
 
     The data folder holds `mnist/` with the four IDX files (gzipped or plain) and `faxocr/numbers/` with the
@@ -86,15 +89,21 @@ def find(name: str, data_dir: Path | None = None) -> Path:
     if name not in _FILES:
         raise InputError(f"found the name {name!r}{nearest(name, _FILES)}; expected one of {', '.join(_FILES)}")
     setting = os.environ.get("MIZUMASHI_DATA")
-    folder = data_dir or (Path(setting) if setting else None)
-    if folder is not None and not folder.is_dir():
-        raise InputError(f"found no data folder at {folder}; expected one; correct --data-dir or MIZUMASHI_DATA")
+    folder = Path(data_dir) if data_dir is not None else Path(setting) if setting else None
+    if folder is not None:
+        require_data_folder(folder)
     if folder is not None and (folder / name).is_dir():
         return _in_data_folder(name, folder)
     try:
         return _download_mnist() if name == "mnist" else _download_faxocr()
     except InputError as error:
         raise InputError(f"cannot download {name} ({error}); {_where_to_put(name, folder)}") from error
+
+
+def require_data_folder(folder: str | Path) -> None:
+    """Raise `InputError` unless the data folder is there."""
+    if not Path(folder).is_dir():
+        raise InputError(f"found no data folder at {folder}; expected one; correct --data-dir or MIZUMASHI_DATA")
 
 
 def _in_data_folder(name: str, folder: Path) -> Path:
@@ -146,7 +155,8 @@ def _retrieve(mirrors: list[str], checksum: str | None, path: Path) -> None:
     failure = ""
     for mirror in mirrors:
         try:
-            pooch.retrieve(mirror, checksum, fname=path.name, path=path.parent)
+            with folders_above(path), _quiet(pooch.get_logger()):
+                pooch.retrieve(mirror, checksum, fname=path.name, path=path.parent)
         except OSError as error:  # no network, no such file, no room
             failure = f"{mirror}: {type(error).__name__}"
         except ValueError:
@@ -154,6 +164,17 @@ def _retrieve(mirrors: list[str], checksum: str | None, path: Path) -> None:
         else:
             return
     raise InputError(failure)
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Keep a library's own lines off the terminal; what fails is in our error."""
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _extract_numbers(archive: zipfile.ZipFile, folder: Path) -> None:

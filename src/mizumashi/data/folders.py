@@ -159,12 +159,12 @@ def _class_files(folder: Path) -> list[Path]:
     inner = [entry for entry in entries if entry.is_dir()]
     if inner:
         raise InputError(
-            f"{folder}: found folder {inner[0].name!r} inside a class folder; expected image files; "
-            "above class folders there may only be train and test"
+            f"{folder.parent}: found folder {inner[0].name!r} inside a class folder, {folder.name!r}; "
+            "expected image files; above class folders there may only be train and test"
         )
     files = [path for path in entries if is_image(path)]
     if not files:
-        raise InputError(f"{folder}: found no image of class {folder.name!r}; add images or remove the folder")
+        raise InputError(f"{folder.parent}: found no image of class {folder.name!r}; add images or remove the folder")
     return files
 
 

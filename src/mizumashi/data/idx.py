@@ -6,6 +6,7 @@ Two zero bytes, a type code (0x08 is uint8, the only one here), the number of di
 
 import gzip
 import math
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -21,20 +22,30 @@ from mizumashi.errors import InputError
 
 _UINT8 = 0x08
 _TYPES = (0x08, 0x09, 0x0B, 0x0C, 0x0D, 0x0E)
+_NAME = re.compile(r".*(-ubyte|(images|labels).*idx[134])(\.gz)?", re.IGNORECASE)
 
 
 def idx_dimensions(path: Path) -> int | None:
     """The number of dimensions if the file's first bytes are those of an IDX file, otherwise None.
 
     Labels have 1 dimension, grey images 3 (N x H x W), RGB images 4 (N x H x W x 3).
+
+    Raises:
+        InputError: the file has an IDX file's name, but not its first bytes, or cannot be read.
     """
+    reason = "found no IDX header, though the name says IDX"
     try:
         with _open(path) as file:
             magic = file.read(4)
-    except (OSError, EOFError, zlib.error):
-        return None
+    except (OSError, EOFError, zlib.error) as error:
+        magic, reason = b"", f"cannot read the file ({error})"
     if len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in _TYPES and magic[3] > 0:
         return magic[3]
+    if _NAME.fullmatch(path.name):
+        raise InputError(
+            f"{path}: {reason}; expected the bytes 0, 0, type, dimensions, plain or gzipped; "
+            "the file is truncated or damaged: get it again, or remove it"
+        )
     return None
 
 

@@ -25,7 +25,17 @@ def require_size(path: Path, claimed: int) -> None:
 def require_compressible(path: Path, claimed: int, stored: int) -> None:
     """Raise `InputError` if `stored` bytes cannot hold `claimed` bytes, however well they are compressed."""
     if claimed > _DEFLATE_RATIO * stored:
-        raise InputError(
-            f"{path}: found {stored:,} bytes where the header announces {claimed:,}; "
-            "expected as many as the header says; the file is truncated or damaged: get it again"
-        )
+        raise _wrong_length(path, claimed, stored)
+
+
+def require_stored(path: Path, claimed: int, stored: int) -> None:
+    """Raise `InputError` unless `stored` bytes, which are not compressed, are the `claimed` ones."""
+    if claimed != stored:
+        raise _wrong_length(path, claimed, stored)
+
+
+def _wrong_length(path: Path, claimed: int, stored: int) -> InputError:
+    return InputError(
+        f"{path}: found {stored:,} bytes where the header announces {claimed:,}; "
+        "expected as many as the header says; the file is truncated or damaged: get it again"
+    )

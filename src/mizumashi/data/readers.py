@@ -1,6 +1,7 @@
 """Labelled images in: the reader is chosen by content, and bad input ends in one clear line."""
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +18,22 @@ from mizumashi.data.image_files import read_image
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import npz_keys, read_npz
 from mizumashi.data.preprocess import mnist_style
+from mizumashi.data.resize import require_side, resize_image
 from mizumashi.errors import InputError, nearest
 
 _FORMATS = "IDX files, NPZ, a folder with one sub-folder per class, or one of images named by their label"
 _KERAS = ("x_train", "y_train", "x_test", "y_test")
+_TEST = re.compile(r"(?<![a-z])(t10k|test)", re.IGNORECASE)  # in the name of a test part's file
 _Named = Iterable[tuple[str, NDArray[np.uint8]]]
 _log = logging.getLogger("mizumashi")
 
 
 def open_images(
-    source: str | Path, *, preprocess: Preprocess | None = None, data_dir: Path | None = None
+    source: str | Path,
+    *,
+    preprocess: Preprocess | None = None,
+    resize: int | None = None,
+    data_dir: str | Path | None = None,
 ) -> LabelledImages:
     """Open labelled images by catalogue name or path.
 
@@ -50,6 +57,8 @@ def open_images(
         preprocess: "mnist-style" passes every image, of any size, through `mnist_style`: 28 x 28, grey.
             Images that become blank stay in the set, and one warning counts them. The catalogue's `faxocr`
             always is.
+        resize: the side in pixels to which every image, of any size, is then brought as by
+            `mizumashi.data.resize.resize`; files of differing sizes make one set so.
         data_dir: the folder where the catalogue's files lie; by default what MIZUMASHI_DATA names.
 
     Returns:
@@ -57,19 +66,24 @@ def open_images(
 
     Raises:
         InputError: the source is unknown, damaged or not one set of images of one size and of two classes at
-            least.
+            least; or there is no folder `data_dir`, or `resize` is less than 1 or more than
+            `mizumashi.data.limits` allow.
 
     Example:
         >>> digits = open_images("digits")
         >>> len(digits.train), len(digits.test), digits.size
         (1415, 382, (16, 16))
     """
+    if resize is not None:
+        require_side(resize)
+    if data_dir is not None:
+        catalog.require_data_folder(data_dir)
     if isinstance(source, str) and source in catalog.NAMES:
         if Path(source).exists():
             _log.warning("%s is the catalogue's set; for what has that name here write ./%s", source, source)
-        images = _open_known(source, preprocess, data_dir)
+        images = _open_known(source, preprocess, resize, data_dir)
     else:
-        images = _open_path(Path(source), preprocess)
+        images = _open_path(Path(source), preprocess, resize)
     require_classes(images)
     return images
 
@@ -90,24 +104,22 @@ def require_classes(images: LabelledImages) -> None:
         )
 
 
-def _open_known(name: str, preprocess: Preprocess | None, data_dir: Path | None) -> LabelledImages:
+def _open_known(
+    name: str, preprocess: Preprocess | None, resize: int | None, data_dir: str | Path | None
+) -> LabelledImages:
     if name == "digits":
-        images = catalog.load_digits()
-        return images if preprocess is None else _mnist_styled_set(images)
+        return _shaped_set(catalog.load_digits(), preprocess, resize)
     if name == "faxocr":
         preprocess = "mnist-style"  # its cut-outs have 13 sizes
-    images = _open_path(catalog.find(name, data_dir), preprocess).renamed(name)
-    if name == "mnist" and images.test_start is None:
-        raise InputError("mnist: found a damaged IDX file; expected a training and a test part; get the files again")
-    return images
+    return _open_path(catalog.find(name, data_dir), preprocess, resize).renamed(name)
 
 
-def _open_path(path: Path, preprocess: Preprocess | None) -> LabelledImages:
+def _open_path(path: Path, preprocess: Preprocess | None, resize: int | None) -> LabelledImages:
     if path.is_dir():
         if any(idx_dimensions(entry) for entry in visible(path) if entry.is_file()):
             images = _read_idx_folder(path)
         else:
-            return _read_image_folder(path, preprocess)
+            return _read_image_folder(path, preprocess, resize)
     elif path.is_file():
         images = _read_file(path)
     else:
@@ -115,7 +127,7 @@ def _open_path(path: Path, preprocess: Preprocess | None) -> LabelledImages:
             f"found no file, folder or known set {str(path)!r}{nearest(str(path), catalog.NAMES)}; "
             f"expected a path or one of {', '.join(catalog.NAMES)}"
         )
-    return images if preprocess is None else _mnist_styled_set(images)
+    return _shaped_set(images, preprocess, resize)
 
 
 def _read_file(path: Path) -> LabelledImages:
@@ -127,12 +139,10 @@ def _read_file(path: Path) -> LabelledImages:
     return _read_npz_set(path, keys)
 
 
-def _read_image_folder(folder: Path, preprocess: Preprocess | None) -> LabelledImages:
+def _read_image_folder(folder: Path, preprocess: Preprocess | None, resize: int | None) -> LabelledImages:
     files = list_image_files(folder)
     source: _Named = ((str(path), read_image(path)) for path in files.paths)
-    if preprocess == "mnist-style":
-        source = _mnist_styled(source)
-    pixels = _stack(source, len(files.paths), folder)
+    pixels = _stack(_shaped(source, len(files.paths), folder, preprocess, resize), len(files.paths), folder)
     labels = np.array(files.labels, np.int64)
     return LabelledImages(pixels, labels, files.class_names, folder.resolve().name, files.test_start)
 
@@ -146,10 +156,14 @@ def _stack(source: _Named, count: int, folder: Path) -> NDArray[np.uint8]:
             limits.require_size(folder, count * image.size)
             pixels, first = np.empty((count, *image.shape), np.uint8), name
         elif image.shape != pixels.shape[1:]:
+            ways = "--preprocess mnist-style"
+            if image.shape[2] == pixels.shape[3]:
+                ways = f"--resize SIZE --out NEW, or with {ways} in place of --resize SIZE"
+            else:
+                ways = f"{ways} --out NEW, or convert the files to one colour mode"
             raise InputError(
                 f"{folder}: found {_described(pixels.shape[1:])} in {first} and {_described(image.shape)} "
-                f"in {name}; expected images of one size and colour mode; "
-                f"try: mizumashi data {folder} --preprocess mnist-style --out NEW"
+                f"in {name}; expected images of one size and colour mode; try: mizumashi data {folder} {ways}"
             )
         pixels[index] = image
     assert pixels is not None, "list_image_files gives at least one file"
@@ -158,6 +172,27 @@ def _stack(source: _Named, count: int, folder: Path) -> NDArray[np.uint8]:
 
 def _described(shape: tuple[int, ...]) -> str:
     return f"{'grey' if shape[2] == 1 else 'RGB'} {shape[1]} x {shape[0]}"
+
+
+def _shaped(source: _Named, count: int, origin: Path, preprocess: Preprocess | None, resize: int | None) -> _Named:
+    """Preprocess and resize images one by one."""
+    if preprocess == "mnist-style":
+        source = _mnist_styled(source)
+    return source if resize is None else _resized(source, count, origin, resize)
+
+
+def _shaped_set(images: LabelledImages, preprocess: Preprocess | None, resize: int | None) -> LabelledImages:
+    if preprocess is None and resize is None:
+        return images
+    count, origin = len(images), Path(images.name)
+    source = ((f"image {index}", image) for index, image in enumerate(images.images))
+    return replace(images, images=_stack(_shaped(source, count, origin, preprocess, resize), count, origin))
+
+
+def _resized(source: _Named, count: int, origin: Path, size: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    for name, image in source:
+        limits.require_size(origin, count * size**2 * image.shape[2])  # before the first large image is made
+        yield name, resize_image(image, size)
 
 
 def _mnist_styled(source: _Named) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -173,26 +208,29 @@ def _mnist_styled(source: _Named) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         _log.warning("%d images are blank after preprocessing and stay in the set: %s", len(blank), first)
 
 
-def _mnist_styled_set(images: LabelledImages) -> LabelledImages:
-    source = ((f"image {index}", image) for index, image in enumerate(images.images))
-    return replace(images, images=_stack(_mnist_styled(source), len(images), Path(images.name)))
-
-
 def _read_idx_folder(folder: Path) -> LabelledImages:
     files: dict[str, Path] = {}
     for path in visible(folder):
         if path.is_file() and (idx_dimensions(path) or 0) > 1:
             files.setdefault(path.name.removesuffix(".gz"), path)  # sorted: the plain file comes first
-    if len(files) == 1:
-        return _read_idx_set([*files.values()], folder)
-    test = [path for name, path in files.items() if "t10k" in name or "test" in name]
+    if not files:
+        raise InputError(
+            f"{folder}: found IDX files, but none of images; expected ...images-idx3-ubyte beside each "
+            "...labels-idx1-ubyte; add the images file"
+        )
+    test = [path for name, path in files.items() if _TEST.search(name)]
     train = [path for path in files.values() if path not in test]
-    if len(train) != 1 or len(test) != 1:
+    if not train:
+        raise InputError(
+            f"{folder}: found {', '.join(path.name for path in test)} alone, a test part's images; expected training "
+            "images beside them; add the training files, or give the path of the images file to open it alone"
+        )
+    if len(train) != 1 or len(test) > 1:
         raise InputError(
             f"{folder}: found {len(files)} IDX images files, {', '.join(files)}; expected one, or one for "
             "training and one with t10k or test in its name; give the path of one of them"
         )
-    return _read_idx_set([train[0], test[0]], folder)
+    return _read_idx_set([*train, *test], folder)
 
 
 def _read_idx_set(paths: list[Path], source: Path) -> LabelledImages:
@@ -255,7 +293,8 @@ def _read_npz_set(path: Path, keys: set[str]) -> LabelledImages:
         return _assemble(path, images, labels, None, len(x_train))
     if not keys >= {"images", "labels"}:
         raise InputError(
-            f"{path}: found the arrays {', '.join(sorted(keys))}; expected images and labels, or {', '.join(_KERAS)}"
+            f"{path}: found the arrays {', '.join(map(repr, sorted(keys)))}; "
+            f"expected images and labels, or {', '.join(_KERAS)}"
         )
     optional = [key for key in ("class_names", "test_start") if key in keys]
     images, labels, *others = read_npz(path, ("images", "labels", *optional))

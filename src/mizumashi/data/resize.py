@@ -1,9 +1,10 @@
-"""Another image size for a whole set."""
+"""Another image size, for one image or a whole set."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mizumashi.data import limits
@@ -24,14 +25,29 @@ def resize(images: LabelledImages, size: int) -> LabelledImages:
         >>> resize(images, 16).images.shape
         (2, 16, 16, 1)
     """
-    if size < 1:
-        raise InputError(f"found size {size}; expected at least 1 pixel")
+    require_side(size)
     if images.size == (size, size):
         return images
     limits.require_size(Path(images.name), len(images) * size**2 * images.channels)
     pixels = np.empty((len(images), size, size, images.channels), np.uint8)
     for index, image in enumerate(images.images):
-        shape = image.shape if images.channels == 3 else image.shape[:2]
-        small = Image.fromarray(image.reshape(shape)).resize((size, size), Image.Resampling.BICUBIC)
-        pixels[index] = np.asarray(small).reshape(pixels.shape[1:])
+        pixels[index] = resize_image(image, size)
     return replace(images, images=pixels)
+
+
+def resize_image(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Bring one image, H x W x C, uint8, to `size` x `size` x C as `resize` does; C is 1 or 3.
+
+    Example:
+        >>> resize_image(np.full((8, 6, 1), 7, np.uint8), 16).shape
+        (16, 16, 1)
+    """
+    picture = Image.fromarray(image if image.shape[2] == 3 else image[..., 0])
+    resized = picture.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(resized).reshape(size, size, image.shape[2])
+
+
+def require_side(size: int) -> None:
+    """Raise `InputError` unless images can have this side."""
+    if size < 1:
+        raise InputError(f"found size {size}; expected at least 1 pixel")

@@ -16,10 +16,10 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import new_npz
 from mizumashi.data.readers import require_classes
 from mizumashi.errors import InputError, nearest
-from mizumashi.files import whole_file, whole_folder
+from mizumashi.files import require_new_file, require_new_folder, whole_file, whole_folder
 
 
-def write_images(images: LabelledImages, path: Path, format: Format) -> Path:
+def write_images(images: LabelledImages, path: str | Path, format: Format) -> Path:
     """Write labelled images; arguments, result and errors as for `write_stream`.
 
     Example:
@@ -37,7 +37,7 @@ def write_stream(
     chunks: Iterable[NDArray[np.uint8]],
     labels: NDArray[np.int64],
     class_names: Sequence[str],
-    path: Path,
+    path: str | Path,
     format: Format,
     test_start: int | None = None,
 ) -> Path:
@@ -51,8 +51,8 @@ def write_stream(
     - "folder": a folder with one sub-folder of PNG files per class, below train/ and test/ where there are
       parts. Files are numbered through the whole set, so that the order comes back. A class name that some
       file system cannot hold becomes the folder `class-NUMBER`, and classes.json has the names.
-    - "npz": one file with `images`, `labels`, `class_names` and, where there are parts, `test_start`; `.npz`
-      is added to the name where it lacks.
+    - "npz": one file with `images`, `labels`, `class_names` and, where there are parts, `test_start`, not
+      compressed; `.npz` is added to the name where it lacks.
 
     Equal images give equal files, byte by byte, with the same versions of the libraries.
 
@@ -68,22 +68,59 @@ def write_stream(
         The path that was written.
 
     Raises:
-        InputError: `path` holds something, a class has no (training) images, a name is no text, or the chunks
-            do not fit together or the labels. Nothing is written then.
+        InputError: `path` cannot be written (see `require_writable`), a class has no (training) images, a name is
+            no text, or the chunks do not fit together or the labels. Nothing is written then.
     """
-    if format not in get_args(Format):
-        known = get_args(Format)
-        raise InputError(f"found format {format!r}{nearest(format, known)}; expected one of {', '.join(known)}")
+    require_writable(path, format)
+    target = _target(path, format)
     plan = _Plan(labels, tuple(class_names), test_start)
-    plan.require_usable(path)
+    plan.require_usable(target)
     if format == "npz":
-        return _write_npz(chunks, plan, path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz"))
-    with whole_folder(path) as folder:
+        _write_npz(chunks, plan, target)
+        return target
+    with whole_folder(target) as folder:
         if format == "folder":
             _write_class_folders(chunks, plan, folder)
         else:
             _write_idx(chunks, plan, folder, compressed=format == "idx.gz")
-    return path
+    return target
+
+
+def require_writable(path: str | Path, format: Format) -> None:
+    """Raise `InputError` unless a set can be written to `path` in `format`; nothing is made or changed.
+
+    To be called before long work, whose result `write_images` or `write_stream` is then to write.
+
+    Raises:
+        InputError: the format is unknown; or `path` holds something: it must be a new file for "npz", otherwise
+            a new or empty folder; or no file can be made there.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> require_writable(folder, "idx")
+        >>> _ = (folder / "notes.txt").write_text("mine")
+        >>> require_writable(folder, "idx")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        mizumashi.errors.InputError: found a folder that is not empty at ...; choose another --out
+    """
+    if format not in get_args(Format):
+        known = get_args(Format)
+        raise InputError(f"found format {format!r}{nearest(format, known)}; expected one of {', '.join(known)}")
+    if not Path(path).name:
+        raise InputError(f"found {str(path)!r} as the place to write to; expected a new name; choose another --out")
+    target = _target(path, format)
+    if format == "npz":
+        require_new_file(target)
+    else:
+        require_new_folder(target)
+
+
+def _target(path: str | Path, format: Format) -> Path:
+    """Where a set given `path` is written."""
+    path = Path(path)
+    return path.with_name(f"{path.name}.npz") if format == "npz" and path.suffix != ".npz" else path
 
 
 @dataclass(frozen=True)
@@ -196,9 +233,7 @@ def _write_class_folders(chunks: Iterable[NDArray[np.uint8]], plan: _Plan, folde
         write_class_names(folder, plan.class_names)
 
 
-def _write_npz(chunks: Iterable[NDArray[np.uint8]], plan: _Plan, path: Path) -> Path:
-    if path.exists():
-        raise InputError(f"found a file or folder at {path}; expected a new name; choose another --out")
+def _write_npz(chunks: Iterable[NDArray[np.uint8]], plan: _Plan, path: Path) -> None:
     with whole_file(path) as temporary, new_npz(temporary) as archive:
         stream = _Stream(chunks, len(plan.labels))
         with archive.append("images", (len(plan.labels), *stream.shape)) as file:
@@ -209,4 +244,3 @@ def _write_npz(chunks: Iterable[NDArray[np.uint8]], plan: _Plan, path: Path) -> 
         archive.write("class_names", np.array(plan.class_names))
         if plan.test_start is not None:
             archive.write("test_start", np.array(plan.test_start))
-    return path

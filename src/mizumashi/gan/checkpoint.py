@@ -18,6 +18,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from mizumashi import files
+from mizumashi.errors import InputError
 
 Parts = Mapping[str, Any]
 """Networks and optimisers by name: anything with `state_dict` and `load_state_dict`."""
@@ -63,16 +64,25 @@ def load(run: Path, parts: Parts) -> Losses:
 
 
 def read_log(run: Path) -> Losses:
-    """The generator's and the discriminator's loss at each logged step."""
+    """The generator's and the discriminator's loss at each logged step.
+
+    Raises:
+        InputError: the log is missing or damaged.
+    """
     path = run / "log.jsonl"
-    with files.expect_undamaged(path, "remove the run's folder to train from the start"):
+    if not path.exists():
+        raise InputError(f"found no {path}; expected the losses of every step; train into {run} again to remake it")
+    with files.expect_undamaged(path, f"remove it, and train into {run} again to remake it"):
         records = map(json.loads, path.read_text(encoding="utf-8").splitlines())
         return [(record["generator"], record["discriminator"]) for record in records]
 
 
 @contextmanager
 def finish_step_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Give a function that tells whether SIGINT or SIGTERM came; within the block they do nothing else."""
+    """Give a function that tells whether SIGINT, SIGTERM or SIGHUP came; within the block they do nothing else.
+
+    SIGHUP comes when the terminal closes; where it is ignored, as under nohup, it stays ignored.
+    """
     stopped: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -81,7 +91,10 @@ def finish_step_on_interrupt() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread can take signals
         yield lambda: False
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield lambda: bool(stopped)
     finally:

@@ -18,8 +18,9 @@ class GanConfig:
 
     Args:
         steps: training steps; each updates the discriminator once and the generator once.
-        snapshots: the steps at which the generator is kept, ascending, none beyond `steps`; by default the
-            paper's fractions of `steps`: an eighth, a quarter, a half and the end.
+        snapshots: the steps at which the generator is kept, as they were asked for: ascending, none beyond
+            `steps`; empty for the paper's fractions of `steps`: an eighth, a quarter, a half and the end.
+            `stages` has the steps themselves in both cases.
         batch_size: images in a mini-batch.
         latent_size: length of the latent z.
         widths: channels of the three inner layers at the discriminator's end; the generator mirrors them.
@@ -51,7 +52,10 @@ class GanConfig:
 
     @property
     def stages(self) -> tuple[int, ...]:
-        """The steps at which the generator is kept."""
+        """The steps at which the generator is kept: `snapshots`, or where that is empty, the paper's fractions.
+
+        A stage is a step of training as studies and reports speak of it: what the GAN could draw by then.
+        """
         return self.snapshots or tuple(sorted({max(1, self.steps // part) for part in (8, 4, 2, 1)}))
 
 
@@ -69,9 +73,10 @@ def require_valid(config: GanConfig) -> None:
     values += [("widths", width, 1, 4096) for width in config.widths]
     for what, value, least, most in values:
         if not least <= value <= most:  # true for nan, too
-            raise InputError(f"found {what} {value}; expected {least} to {most}")
+            option = what.replace("_", "-")
+            raise InputError(f"found {what} {value}; expected {least} to {most} (--{option})")
     if list(config.stages) != sorted(set(config.stages)) or config.stages[0] < 1:
-        raise InputError(f"found snapshots {config.stages}; expected ascending steps from 1, each once")
+        raise InputError(f"found snapshots {config.stages}; expected ascending steps from 1, each once (--snapshots)")
     if config.stages[-1] > config.steps:
         raise InputError(
             f"found a snapshot at step {config.stages[-1]}; expected none beyond the last step, "
@@ -80,7 +85,7 @@ def require_valid(config: GanConfig) -> None:
 
 
 def require_trainable(images: LabelledImages, config: GanConfig) -> None:
-    """Raise `InputError` unless a GAN with this configuration can be trained on these images."""
+    """Raise `InputError` unless a GAN with this configuration can be trained on these images, on this machine."""
     require_valid(config)
     height, width = images.size
     if height != width or height not in SIZES:
@@ -100,3 +105,9 @@ def require_trainable(images: LabelledImages, config: GanConfig) -> None:
     empty = [name for name, count in zip(images.class_names, images.counts, strict=True) if not count]
     if empty:
         raise InputError(f"{images.name}: found no training image of class {empty[0]!r}; add some or drop it")
+    # Here, because the networks bring torch: the command line needs only the configuration to start.
+    from mizumashi.gan.footprint import require_memory
+    from mizumashi.gan.networks import Shape
+
+    shape = Shape(height, images.channels, len(images.class_names), config.latent_size, config.widths)
+    require_memory(shape, config.batch_size, config.precision)

@@ -1,8 +1,8 @@
 """The label-conditional DCGAN: four convolution layers in the generator and four in the discriminator.
 
 The label goes into both (the paper, section 2): one-hot beside the latent, and as one plane per class beside
-the image. Batch normalisation stands everywhere except at the discriminator's input and the generator's
-output; the discriminator's non-linearity is LeakyReLU 0.2; weights start from N(0, 0.02) (Radford et al. 2015,
+the image. Batch normalisation follows every layer except the generator's last and the discriminator's first and
+last; the discriminator's non-linearity is LeakyReLU 0.2; weights start from N(0, 0.02) (Radford et al. 2015,
 section 3).
 
 Shapes: N images, K classes, C channels, S pixels a side, Z the latent's length.

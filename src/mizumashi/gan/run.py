@@ -11,6 +11,7 @@ from safetensors.torch import save as serialise
 from torch import nn
 
 from mizumashi import files
+from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
 from mizumashi.gan.networks import Shape
@@ -52,6 +53,8 @@ class GanRun:
     def begin(cls, path: Path, description: dict[str, Any]) -> "GanRun":
         """Start a run in a new folder, or take up the run of this description that is already there.
 
+        Versions may differ, and so may the images' name: their hash says whether they are the same.
+
         Raises:
             InputError: the folder holds something else; the message names what differs.
         """
@@ -60,13 +63,10 @@ class GanRun:
             files.write_json(path / "config.json", description)
             return cls(path)
         run = cls(path)
-        differing = [
-            f"{group}.{key} is {run.description.get(group, {}).get(key)!r} there and {value!r} here"
-            for group in ("config", "images")
-            for key, value in description[group].items()
-            if run.description.get(group, {}).get(key) != value
-        ]
-        if differing:
+        ignore = ["versions"]
+        if run.description["images"].get("sha256") == description["images"]["sha256"]:
+            ignore.append("images.name")
+        if differing := differences(run.description, description, ignore):
             raise InputError(
                 f"found another GAN run in {path}: {'; '.join(differing)}; expected the same configuration "
                 "and images; choose another --out or repeat the first command"
@@ -99,8 +99,10 @@ class GanRun:
 
     @property
     def finished(self) -> bool:
-        """Whether the last step is done."""
-        return (self.path / "finished.json").exists()
+        """Whether the last step is done, and the log and every planned snapshot are there."""
+        planned = self.description["config"]["snapshots"]
+        files_there = all((self.path / name).exists() for name in ("finished.json", "log.jsonl"))
+        return files_there and self.snapshots == planned
 
     def snapshot(self, step: int | None = None) -> Snapshot:
         """The generator at one training step, by default the last that was kept.
@@ -109,9 +111,13 @@ class GanRun:
             InputError: no snapshot was kept at that step.
         """
         kept = self.snapshots
-        step = step if step is not None or not kept else kept[-1]
-        if step is None or step not in kept:
-            listed = ", ".join(map(str, kept)) or "none yet"
+        if not kept:
+            raise InputError(
+                f"found no snapshot in {self.path}; expected at least one; train into {self.path} again to make them"
+            )
+        step = kept[-1] if step is None else step
+        if step not in kept:
+            listed = ", ".join(map(str, kept))
             raise InputError(f"found no snapshot at step {step} in {self.path}; expected one of: {listed}")
         names = tuple(self.description["images"]["class_names"])
         return Snapshot(self._snapshot_path(step), step, self.shape, names, self.description["config"]["precision"])
@@ -122,16 +128,37 @@ class GanRun:
         files.write_bytes(self._snapshot_path(step), serialise(tensors))
 
     def losses(self) -> dict[str, NDArray[np.float64]]:
-        """The losses of every logged step: "generator" and "discriminator", one number a step each."""
+        """The losses of every logged step: "generator" and "discriminator", one number a step each.
+
+        Raises:
+            InputError: log.jsonl is missing or damaged.
+        """
         losses = np.array(checkpoint.read_log(self.path)).reshape(-1, 2)
         steps = self.description["config"]["steps"]
         if self.finished and len(losses) != steps:
-            raise InputError(f"{self.path}/log.jsonl: found {len(losses)} steps; expected {steps}; the file is damaged")
+            raise InputError(
+                f"{self.path}/log.jsonl: found {len(losses)} steps; expected {steps}; the file is damaged: "
+                f"remove it, and train into {self.path} again to remake it"
+            )
         return {"generator": losses[:, 0], "discriminator": losses[:, 1]}
+
+    def reopen(self) -> None:
+        """Make an unfinished run ready to go on: from its checkpoint, or from the start.
+
+        From the start where the log is gone, or a snapshot that lies behind: only training again remakes them.
+        """
+        (self.path / "finished.json").unlink(missing_ok=True)
+        logged = len(checkpoint.read_log(self.path)) if (self.path / "log.jsonl").exists() else 0
+        behind = [step for step in self.description["config"]["snapshots"] if step <= logged]
+        if not logged or not set(behind) <= set(self.snapshots):
+            self._drop_checkpoint()
 
     def finish(self) -> None:
         """Say that the last step is done, and drop the checkpoint that nobody needs any more."""
         files.write_json(self.path / "finished.json", {"steps": self.description["config"]["steps"]})
+        self._drop_checkpoint()
+
+    def _drop_checkpoint(self) -> None:
         shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
 
     def _snapshot_path(self, step: int) -> Path:

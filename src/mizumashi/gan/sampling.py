@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_file
 from scipy.special import ndtri
 
@@ -28,8 +28,11 @@ CHUNK = 250
 class Snapshot:
     """The generator at one training step of a GAN run.
 
-    Image i depends on the snapshot, the seed and i alone, and its class is i modulo the number of classes: the
-    first images of a large set are the small set.
+    Image i depends on the snapshot, the seed, i and its label alone. Where no labels are given, its label is i
+    modulo the number of classes: the first images of a large set are the small set.
+
+    Drawing happens on the CPU, so that the same snapshot and seed give the same images on every kind of machine,
+    up to rounding.
 
     Args:
         path: the generator's weights (safetensors).
@@ -50,6 +53,7 @@ class Snapshot:
         count: int | None = None,
         *,
         per_class: int | None = None,
+        labels: ArrayLike | None = None,
         seed: int = 0,
         start: int = 0,
         progress: Progress = silent,
@@ -57,8 +61,9 @@ class Snapshot:
         """Draw labelled images.
 
         Args:
-            count: how many in all; or
-            per_class: how many of each class.
+            count: how many in all, at least one of each class; or
+            per_class: how many of each class; or
+            labels: the label of each image, in order: integers from 0, any number of each.
             seed: decides the latents.
             start: the index of the first image.
             progress: called after every chunk.
@@ -67,52 +72,117 @@ class Snapshot:
             The images `start` ... `start + count - 1` of this snapshot and seed.
 
         Raises:
-            InputError: not exactly one of `count` and `per_class` is given, or a number is out of range.
-        """
-        total = self.total(count, per_class)
-        images = np.concatenate(list(self.draw(total, seed=seed, start=start, progress=progress)))
-        return LabelledImages(images, self.labels(total, start), self.class_names, name=f"gan@{self.step}")
+            InputError: not exactly one of `count`, `per_class` and `labels` is given, or a number is out of range.
 
-    def total(self, count: int | None, per_class: int | None) -> int:
-        """How many images `count` or `per_class` ask for; arguments and errors as for `sample`."""
-        if (count is None) == (per_class is None):
-            raise InputError("found both or neither of count and per_class; expected one of them")
-        total = count if count is not None else (per_class or 0) * len(self.class_names)
-        if total < 1:
-            raise InputError(f"found {total} images to draw; expected at least 1")
-        limits.require_size(self.path, total * self.shape.size**2 * self.shape.channels)
+        Example:
+            `run.snapshot().sample(labels=real.labels)` draws a set with the labels of the set `real`, image by image.
+        """
+        total = self.total(count, per_class, labels)
+        chosen = self._labels(total, start, labels)
+        images = np.concatenate(list(self.draw(total, seed=seed, start=start, labels=chosen, progress=progress)))
+        return LabelledImages(images, chosen, self.class_names, name=f"gan@{self.step}")
+
+    def total(self, count: int | None, per_class: int | None, labels: ArrayLike | None = None) -> int:
+        """How many images `count`, `per_class` or `labels` ask for; arguments and errors as for `sample`."""
+        given = sum(wish is not None for wish in (count, per_class, labels))
+        if given != 1:
+            raise InputError(
+                f"found {given} of count (--count), per_class (--per-class) and labels; expected one of them"
+            )
+        classes = len(self.class_names)
+        if labels is not None:
+            total, fewest = np.size(labels), 1
+        else:
+            total, fewest = int(count) if count is not None else int(per_class or 0) * classes, classes
+        if total < fewest:
+            raise InputError(
+                f"found {total} images to draw; expected at least {fewest}"
+                + (", one of each class; raise --count or --per-class" if labels is None else "")
+            )
+        size = total * self.shape.size**2 * self.shape.channels
+        if size > limits.MAX_SET_BYTES:
+            raise InputError(
+                f"found a wish for {total:,} images, {size:,} bytes of images; expected at most "
+                f"{limits.MAX_SET_BYTES:,} bytes; draw fewer, or raise mizumashi.data.limits.MAX_SET_BYTES"
+            )
         return total
 
     def labels(self, count: int, start: int = 0) -> NDArray[np.int64]:
-        """The labels of images `start` ... `start + count - 1`: count, int64."""
+        """The labels that images `start` ... `start + count - 1` have where none are given: count, int64."""
         return np.arange(start, start + count, dtype=np.int64) % len(self.class_names)
 
     def draw(
-        self, count: int, *, seed: int, start: int = 0, progress: Progress = silent
+        self,
+        count: int,
+        *,
+        seed: int,
+        start: int = 0,
+        labels: ArrayLike | None = None,
+        progress: Progress = silent,
     ) -> Iterator[NDArray[np.uint8]]:
-        """Draw as `sample` does, chunk by chunk: arrays n x S x S x C, uint8, `count` images in all."""
-        if seed < 0 or start < 0:
-            raise InputError(f"found seed {seed} and start {start}; expected 0 or more for both")
-        stop = start + count
+        """Draw as `sample` does, chunk by chunk, as the images are asked for.
+
+        Args:
+            count: how many images, any number from 1.
+            seed: decides the latents.
+            start: the index of the first image.
+            labels: the labels of images `start` ... `start + count - 1`: count integers from 0; by default
+                those of `Snapshot.labels`.
+            progress: called after every chunk.
+
+        Returns:
+            An iterator of arrays n x S x S x C, uint8: `count` images in all.
+
+        Raises:
+            InputError: at once, a number is out of range, or there is not one label for each image.
+        """
+        if count < 1 or seed < 0 or start < 0:
+            raise InputError(
+                f"found count {count}, seed {seed} and start {start}; expected a count of 1 or more, "
+                "and 0 or more for the others"
+            )
+        return self._chunks(self._labels(count, start, labels), seed, start, progress)
+
+    def _chunks(
+        self, labels: NDArray[np.int64], seed: int, start: int, progress: Progress
+    ) -> Iterator[NDArray[np.uint8]]:
+        stop = start + len(labels)
         for first in range(start - start % CHUNK, stop, CHUNK):
             indices = np.arange(first, first + CHUNK)
             wanted = (indices >= start) & (indices < stop)
-            yield self._chunk(indices, seed)[wanted]
-            progress(f"drawing gan@{self.step}", min(first + CHUNK, stop) - start, count, "")
+            chosen = self.labels(CHUNK, first)  # whole chunks are drawn: those not wanted need a label, too
+            chosen[wanted] = labels[indices[wanted] - start]
+            yield self._chunk(indices, chosen, seed)[wanted]
+            progress(f"drawing gan@{self.step}", min(first + CHUNK, stop) - start, len(labels), "")
+
+    def _labels(self, count: int, start: int, given: ArrayLike | None) -> NDArray[np.int64]:
+        if given is None:
+            return self.labels(count, start)
+        labels, classes = np.asarray(given), len(self.class_names)
+        if labels.shape != (count,) or labels.dtype.kind not in "iu":
+            raise InputError(
+                f"found labels of shape {labels.shape} and type {labels.dtype} for {count} images; "
+                "expected one integer for each image"
+            )
+        if not 0 <= labels.min() <= labels.max() < classes:
+            raise InputError(
+                f"found labels from {labels.min()} to {labels.max()} for {classes} classes; expected 0 to {classes - 1}"
+            )
+        return labels.astype(np.int64)
 
     @cached_property
     def _generator(self) -> Generator:
         with torch.device("meta"):
             generator = Generator(self.shape)
-        with files.expect_undamaged(self.path, "train again in a new folder"):
+        with files.expect_undamaged(self.path, "remove it, and train into the run's folder again to remake it"):
             generator.load_state_dict(load_file(self.path), assign=True)
         quick: Generator = folded(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return quick.bfloat16() if self.precision == "bf16-mixed" else quick
 
     @torch.inference_mode()
-    def _chunk(self, indices: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
+    def _chunk(self, indices: NDArray[np.int64], chosen: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
         drawn = torch.from_numpy(latents(indices, self.shape.latent_size, seed))
-        labels = torch.from_numpy(indices % len(self.class_names))
+        labels = torch.from_numpy(chosen)
         painted = self._generator(drawn.to(self._generator.project.weight.dtype), labels).float()
         pixels: NDArray[np.uint8] = ((painted + 1) * 127.5).round_().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         return np.ascontiguousarray(pixels)

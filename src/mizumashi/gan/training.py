@@ -32,8 +32,14 @@ def train(
 ) -> GanRun:
     """Train a label-conditional GAN and keep its generator at several steps.
 
-    A run that was stopped goes on from its last checkpoint and ends with the same bytes; a finished run
-    returns at once. A source with a test part is trained on its training part alone.
+    A run that was stopped goes on from its last checkpoint; a finished run returns at once; where a snapshot or
+    the log was deleted, the run is trained from the start again, in the same folder. A source with a test part is
+    trained on its training part alone.
+
+    On a CPU, with the same number of threads and the same versions of the libraries, equal arguments give equal
+    bytes, whether the run was stopped or not. Other numbers of threads, other kinds of machine and GPUs round
+    differently, and a GAN amplifies it; on a GPU two runs may differ, and with precision "16-mixed" a run that
+    was stopped starts the scale of its loss again.
 
     Args:
         images: the real images.
@@ -43,12 +49,13 @@ def train(
         progress: called after every step.
 
     Returns:
-        The finished run.
+        The finished run, with all its snapshots.
 
     Raises:
-        InputError: the images cannot be trained on, or `out` holds something else.
-        FloatingPointError: a loss is not finite; the last checkpoint is kept.
-        KeyboardInterrupt: the user stopped the run; a checkpoint was written first.
+        InputError: the images cannot be trained on, training needs more memory than there is, or `out` holds
+            something else.
+        FloatingPointError: a loss is not finite; what was written before that step stays.
+        KeyboardInterrupt: the user stopped the run; a checkpoint was written first, or the run is finished.
     """
     config = config or GanConfig()
     images = images if images.test_start is None else images.train
@@ -57,6 +64,7 @@ def train(
     description = describe(images, config)
     run = GanRun.begin(Path(out), description)
     if not run.finished:
+        run.reopen()
         _Training(images, run, config, fabric).go_on(progress)
     return run
 
@@ -158,7 +166,9 @@ class _Training:
                     checkpoint.save(self.run.path, self.parts, self.losses)
                 if interrupted() and done < total:
                     raise KeyboardInterrupt(f"stopped after step {done} of {total}; the same command goes on")
-        self.run.finish()
+            self.run.finish()
+            if interrupted():
+                raise KeyboardInterrupt(f"stopped after step {total}, the last; the GAN in {self.run.path} is finished")
 
     def _step(self, step: int) -> tuple[float, float]:
         chosen = self.fabric.to_device(self.batches[step])
@@ -182,9 +192,10 @@ class _Training:
     def _descend(self, loss: Tensor, optimizer: Any, name: str, step: int) -> float:
         value = loss.item()
         if not np.isfinite(value):
+            exact = "" if self.config.precision == "32-true" else " or with --precision 32-true"
             raise FloatingPointError(
-                f"{self.run.path}: the {name}'s loss is {value} at step {step + 1}; training stopped before "
-                "that step and keeps its last checkpoint; lower --learning-rate or use --precision 32-true"
+                f"{self.run.path}: the {name}'s loss is {value} at step {step + 1}; expected a finite one; training "
+                f"stopped before that step; train with a lower --learning-rate{exact}, in a new --out"
             )
         optimizer.zero_grad()
         self.fabric.backward(loss)

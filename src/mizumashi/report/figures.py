@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mizumashi.errors import InputError
 from mizumashi.files import whole_file
+from mizumashi.measure.statistics import t_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -251,12 +252,11 @@ def recipe_accuracy(names: Sequence[str], accuracies: ArrayLike, baseline: str, 
 
 def _interval(table: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
     """2 x recipes: how far the 95 % interval reaches below and above the mean of recipes x seeds."""
-    from scipy.stats import binomtest, sem, t
+    from scipy.stats import binomtest
 
-    count = table.shape[1]
-    if count > 1:
-        half = t.ppf(0.975, count - 1) * sem(table, axis=1)
-        return np.stack([half, half])
+    if table.shape[1] > 1:
+        intervals = [t_interval(values) for values in table]
+        return np.array([[mean - low, high - mean] for mean, low, high in intervals]).T
     accuracies = table[:, 0]
     tests = [binomtest(round(value * n_images), n_images) for value in accuracies]
     ends = np.array([test.proportion_ci(method="wilson") for test in tests])

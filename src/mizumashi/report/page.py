@@ -15,6 +15,7 @@ from mizumashi.gan.presets import PRESETS
 from mizumashi.measure.embedding import SharedMap
 from mizumashi.progress import Progress, silent
 from mizumashi.report import figures, tables
+from mizumashi.report.tables import legible
 from mizumashi.studies.results import StudyResult
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def draw(folder: Path, *, progress: Progress = silent) -> StudyResult:
         files.write_text(folder / "tables" / f"{name}.csv", csv)
         matrix = tables.matrix(result.recipes, result.tests, numbers)
         files.write_text(folder / "tables" / f"{name}.md", matrix + "\n")
+    files.write_text(folder / "tables" / "gains.md", _gains(result) + "\n")
     drawings = list(_drawings(result))
     for done, (name, _, make) in enumerate(drawings, start=1):
         figures.save(make(), folder / "figures" / name)
@@ -61,9 +63,10 @@ def draw(folder: Path, *, progress: Progress = silent) -> StudyResult:
 
 
 def _drawings(result: StudyResult) -> Iterator[Drawing]:
-    examples = _examples(result)
+    examples, positions = _examples(result), _map(result)
     classes = result.plan["source"]["class_names"]
     stages, source, target = result.stages, result.plan["source"]["name"], result.target
+    real, generated = len(positions.reference), len(positions.others[stages[0]])
 
     def rows(names: Sequence[str], per_class: int) -> "Figure":
         shown = [(name, np.concatenate(examples[name][:, :per_class])) for name in names]
@@ -71,29 +74,33 @@ def _drawings(result: StudyResult) -> Iterator[Drawing]:
 
     yield (
         "losses",
-        "Loss of the generator and the discriminator against the training step (the paper's figure 2).",
+        f"Loss of the generator and the discriminator against the training step, {_counted(len(result.seeds), 'run')} "
+        "(the paper's figure 2).",
         lambda: figures.loss_curves(_losses(result), EQUILIBRIUM[result.plan["gan"]["objective"]]),
     )
     yield (
         "stages",
-        f"Generated images of each stage, and {source} in the last row (figure 3).",
+        f"{EXAMPLES_PER_CLASS} images of each class from each stage of the first seed's GAN, and from {source} in the "
+        "last row (figure 3).",
         lambda: rows([*stages, source], EXAMPLES_PER_CLASS),
     )
     yield (
         "map",
-        f"One t-SNE map of {source} and the images of every stage (figure 4).",
-        lambda: figures.embedding_panels(_map(result)),
+        f"One t-SNE map of {real} training images of {source} and {generated} images of every stage of the first "
+        "seed's GAN (figure 4).",
+        lambda: figures.embedding_panels(positions),
     )
     others = [source] if target is None else [source, target]
     yield (
         "sets",
-        f"One image of each class from every stage and from {' and '.join(others)} (figure 5).",
+        f"One image of each class from every stage of the first seed's GAN and from {' and '.join(others)} (figure 5).",
         lambda: rows([*stages, *others], 1),
     )
     tested = target or source
     yield (
         "recipes",
-        f"Accuracy of every recipe on {tested}; the red line is the model trained on real images (figure 6).",
+        f"Accuracy of every recipe on {tested}; the red line is the mean of the models trained on real images "
+        "(figure 6).",
         lambda: _recipe_accuracy(result, tested),
     )
 
@@ -130,22 +137,26 @@ def _report(result: StudyResult, drawings: Sequence[Drawing]) -> str:
     plan = result.plan
     title = plan["source"]["name"] + (f" → {result.target}" if result.target else "")
     parts = [
-        f"# Study: {title}",
+        f"# Study: {legible(title)}",
         _what_was_done(plan),
         "## Accuracy",
         _spread_note(plan),
         tables.matrix(result.recipes, result.tests, result.accuracy),
+        "## What it gains",
+        _gain_note(plan),
+        _gains(result),
         "## Loss",
         "Mean cross-entropy in nats.",
         tables.matrix(result.recipes, result.tests, result.loss),
         "## How far the generated images are from the real ones",
-        "Accuracy, on images that it has not seen, of a classifier that tells generated from real: 0.5 where it "
-        "cannot, 1 where it always can.",
+        _distance_note(result),
         _distances(result),
         "## Figures",
-        *(f"![{caption}](figures/{name}.png)\n\n{caption}" for name, caption, _ in drawings),
+        *(f"![{legible(caption)}](figures/{name}.png)\n\n{legible(caption)}" for name, caption, _ in drawings),
         "## Made with",
-        ", ".join(f"{name} {number}" for name, number in plan["versions"].items()),
+        "; before that ".join(
+            ", ".join(f"{name} {number}" for name, number in versions.items()) for versions in plan["versions"][::-1]
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -153,16 +164,22 @@ def _report(result: StudyResult, drawings: Sequence[Drawing]) -> str:
 def _what_was_done(plan: dict[str, Any]) -> str:
     source, target, gan = plan["source"], plan["target"], plan["gan"]
     lines = [
-        f"- Source: {source['name']}, {source['train']} training and {source['count'] - source['train']} test "
+        f"- Source: {legible(source['name'])}, {source['train']} training and {source['count'] - source['train']} test "
         f"images of {source['size'][0]}x{source['size'][1]} pixels, {len(source['class_names'])} classes.",
         f"- GAN: {gan['steps']} steps of {gan['batch_size']} images, {gan['objective']} loss; {_unlike_paper(gan)}.",
+        "- Generated sets have the source's labels, image by image, and its training and test part; mixed sets are "
+        "half real and half generated and as large as the real one.",
         f"- Classifier: softmax regression, {plan['classifier']['steps']} steps of "
         f"{plan['classifier']['batch_size']} images.",
-        f"- Repeated with {plan['seeds']} GAN seed(s), {plan['classifier_seeds']} classifier(s) each.",
+        f"- Repeated with {_counted(plan['seeds'], 'GAN')}, {_counted(plan['classifier_seeds'], 'classifier')} each.",
     ]
     if target:
-        lines.insert(1, f"- Target: {target['name']}, {target['count']} test images.")
+        lines.insert(1, f"- Target: {legible(target['name'])}, {target['count']} test images.")
     return "\n".join(lines)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("s" if count != 1 else "")
 
 
 def _unlike_paper(gan: dict[str, Any]) -> str:
@@ -179,15 +196,41 @@ def _unlike_paper(gan: dict[str, Any]) -> str:
 def _spread_note(plan: dict[str, Any]) -> str:
     if plan["seeds"] == 1:
         return "One seed: nothing here says how much chance has moved these numbers."
-    return f"Mean ± standard deviation over {plan['seeds']} seeds, the GAN included."
+    return (
+        f"Mean ± standard deviation over {plan['seeds']} seeds. Each seed has a GAN of its own, and its own order of "
+        "images for every classifier, that of `real` too."
+    )
+
+
+def _gain_note(plan: dict[str, Any]) -> str:
+    note = "Points of accuracy above `real`, in pairs: both classifiers of a seed see their images in the same order"
+    if plan["seeds"] == 1:
+        return f"{note}. One seed gives no interval."
+    return (
+        f"{note}. In brackets Student's 95 % interval over the {plan['seeds']} seeds; it does not cover the choice of "
+        f"test images. With {len(plan['recipes']) - 1} recipes some intervals leave out zero by chance alone."
+    )
+
+
+def _gains(result: StudyResult) -> str:
+    return tables.differences(result.recipes, result.tests, result.accuracy)
+
+
+def _distance_note(result: StudyResult) -> str:
+    count = result.distances[str(result.seeds[0])][result.stages[0]].n_test
+    interval = "95 % Wilson interval over them" if result.plan["seeds"] == 1 else "standard deviation over the seeds"
+    return (
+        "Accuracy of a classifier that tells generated images from the GAN's own training images: 0.5 where it cannot, "
+        f"1 where it always can. It is scored on {count} images, half of them real, that it has not seen; in brackets "
+        f"or after ± the {interval}."
+    )
 
 
 def _distances(result: StudyResult) -> str:
-    rows = [
-        [
-            stage,
-            tables.spread(np.array([by_stage[stage]["accuracy"] for by_stage in result.distances.values()])),
-        ]
-        for stage in result.stages
-    ]
-    return tables.markdown(["stage", "told from real"], rows)
+    def told(stage: str) -> str:
+        found = [by_stage[stage] for by_stage in result.distances.values()]
+        if len(found) == 1:
+            return f"{found[0].accuracy:.3f} ({found[0].low:.3f} to {found[0].high:.3f})"
+        return tables.spread(np.array([each.accuracy for each in found]))
+
+    return tables.markdown(["stage", "told from real"], [[stage, told(stage)] for stage in result.stages])

@@ -2,12 +2,23 @@
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi.data.images import LabelledImages
+from mizumashi.measure.statistics import t_interval
+
+_MARKUP = re.compile(
+    r"[|<`*~$\[\]]"
+    r"|(?<![^\W_])_|_(?![^\W_])"  # an underscore inside a word is no emphasis
+    r"|&(?=#?\w+;)"  # an entity begins
+    r"|\\(?=[!-/:-@\[-`{-~]|$)"  # a backslash would hide the next sign
+)
+"""What Markdown would take for markup."""
 
 
 def tidy_csv(recipes: Sequence[str], tests: Sequence[str], numbers: NDArray[np.float64]) -> str:
@@ -36,8 +47,36 @@ def tidy_csv(recipes: Sequence[str], tests: Sequence[str], numbers: NDArray[np.f
     return text.getvalue()
 
 
+def visible(text: str) -> str:
+    r"""Write control characters as escapes: harmless on a terminal, and one line.
+
+    Example:
+        >>> print(visible("a\x1b[31m\nb"))
+        a\x1b[31m\nb
+    """
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join(
+        letter.encode("unicode_escape").decode() if unicodedata.category(letter) in hidden else letter
+        for letter in text
+    )
+
+
+def legible(text: str) -> str:
+    r"""Make a name safe for Markdown: it renders as the same text, and control characters as escapes.
+
+    As little as possible is escaped, because tables are also read unrendered.
+
+    Example:
+        >>> print(legible("real+gan@300"), legible("snake_case"), legible("0.915 ± 0.007"))
+        real+gan@300 snake_case 0.915 ± 0.007
+        >>> print(legible("a|b <i> _c_"))
+        a\|b \<i> \_c\_
+    """
+    return _MARKUP.sub(r"\\\g<0>", visible(text))
+
+
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column to the left, the others to the right.
+    """A Markdown table of plain text; the first column to the left, the others to the right.
 
     Example:
         >>> print(markdown(["recipe", "mnist"], [["real", "0.915"]]))
@@ -45,10 +84,8 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         |:---|---:|
         | real | 0.915 |
     """
-    lines = [head, [":---", *["---:"] * (len(head) - 1)], *rows]
-    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
-    rule = "|" + "|".join(cells.pop(1)) + "|"
-    text = ["| " + " | ".join(line) + " |" for line in cells]
+    rule = "|" + "|".join([":---", *["---:"] * (len(head) - 1)]) + "|"
+    text = ["| " + " | ".join(map(legible, line)) + " |" for line in (head, *rows)]
     return "\n".join([text[0], rule, *text[1:]])
 
 
@@ -63,6 +100,31 @@ def matrix(recipes: Sequence[str], tests: Sequence[str], numbers: NDArray[np.flo
     """
     rows = [[recipe, *map(spread, by_test)] for recipe, by_test in zip(recipes, numbers, strict=True)]
     return markdown(["recipe", *tests], rows)
+
+
+def differences(recipes: Sequence[str], tests: Sequence[str], accuracy: NDArray[np.float64]) -> str:
+    """What each recipe gains over the first one, in points of accuracy, with the 95 % t interval over paired seeds.
+
+    Args:
+        recipes: R names, the baseline first.
+        tests: T names.
+        accuracy: R x T x S.
+
+    Example:
+        >>> print(differences(["real", "gan@4"], ["mnist"], np.array([[[0.91, 0.92]], [[0.93, 0.95]]])))
+        | recipe | mnist |
+        |:---|---:|
+        | gan@4 | +2.5 (-3.9 to +8.9) |
+    """
+    gains = 100 * (accuracy[1:] - accuracy[0])
+    rows = [[recipe, *map(signed, by_test)] for recipe, by_test in zip(recipes[1:], gains, strict=True)]
+    return markdown(["recipe", *tests], rows)
+
+
+def signed(values: NDArray[np.float64]) -> str:
+    """Mean and, for several values, the 95 % t interval: "+2.5 (-3.9 to +8.9)"."""
+    mean, low, high = t_interval(values)
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})" if len(values) > 1 else f"{mean:+.1f}"
 
 
 def spread(values: NDArray[np.float64]) -> str:
@@ -84,5 +146,5 @@ def describe_images(images: LabelledImages) -> str:
     rows.append(["in all", *(str(len(part)) for part in parts.values())])
     height, width = images.size
     colour = "grey" if images.channels == 1 else "RGB"
-    head = f"{images.name}: {len(images)} {colour} images of {height}x{width} pixels"
+    head = f"{visible(images.name)}: {len(images)} {colour} images of {height}x{width} pixels"
     return f"{head}\nsha256 {images.content_hash()}\n\n{markdown(['class', *parts], rows)}"

@@ -15,6 +15,9 @@ from mizumashi.progress import Progress
 from mizumashi.randomness import numpy_generator
 from mizumashi.studies.recipe import Recipe
 
+RECIPES_AT_ONCE = 12
+"""Recipes whose training sets are held at once: memory does not grow with the number of recipes beyond it."""
+
 
 @dataclass(frozen=True)
 class Material:
@@ -60,7 +63,12 @@ class Cell:
 
 
 def run_softmax_cells(
-    material: Material, recipes: Sequence[Recipe], classifier_seeds: int, folder: Path, progress: Progress
+    material: Material,
+    recipes: Sequence[Recipe],
+    classifier_seeds: int,
+    config: SoftmaxConfig,
+    folder: Path,
+    progress: Progress,
 ) -> list[Cell]:
     """Train and score every recipe's softmax models, all that are missing in one batched computation.
 
@@ -68,6 +76,7 @@ def run_softmax_cells(
         material: images of one seed.
         recipes: which training sets to make.
         classifier_seeds: models for each recipe.
+        config: how they are trained.
         folder: where the cells' files are; a cell whose file is there is not computed again.
         progress: called as training goes on.
 
@@ -75,22 +84,35 @@ def run_softmax_cells(
         The cells, recipe by recipe.
     """
     contents = _hashes(material)
-    plan = [(recipe, number) for recipe in recipes for number in range(classifier_seeds)]
-    keys = [_key(material, recipe, number, contents) for recipe, number in plan]
-    missing = [place for place, key in enumerate(keys) if not (folder / f"{key}.json").exists()]
-    sets = {recipe: _training_set(material, recipe) for recipe in {plan[place][0] for place in missing}}
-    if missing:
-        models = train_softmax(
-            [sets[plan[place][0]] for place in missing],
-            [_order_seed(material.seed, plan[place][1]) for place in missing],
-            progress=progress,
-        )
-        for place, model in zip(missing, models, strict=True):
-            recipe, number = plan[place]
-            scores = {name: score(model, images) for name, images in material.tests.items()}
-            cell = Cell(keys[place], material.seed, number, str(recipe), "softmax", scores)
-            files.write_json(folder / f"{cell.key}.json", asdict(cell))
-    return [_read(folder / f"{key}.json") for key in keys]
+    cells: list[Cell] = []
+    for start in range(0, len(recipes), RECIPES_AT_ONCE):
+        keys = {
+            (recipe, number): _key(material, recipe, number, config, contents)
+            for recipe in recipes[start : start + RECIPES_AT_ONCE]
+            for number in range(classifier_seeds)
+        }
+        missing = {place: key for place, key in keys.items() if not (folder / f"{key}.json").exists()}
+        if missing:
+            _train_and_score(material, missing, config, folder, progress)
+        cells += [_read(folder / f"{key}.json") for key in keys.values()]
+    return cells
+
+
+def _train_and_score(
+    material: Material, keys: Mapping[tuple[Recipe, int], str], config: SoftmaxConfig, folder: Path, progress: Progress
+) -> None:
+    """Train one model for each recipe and classifier seed, all in one batched computation, and write their cells."""
+    sets = {recipe: _training_set(material, recipe) for recipe, _ in keys}
+    models = train_softmax(
+        [sets[recipe] for recipe, _ in keys],
+        [_order_seed(material.seed, number) for _, number in keys],
+        config,
+        progress=progress,
+    )
+    for ((recipe, number), key), model in zip(keys.items(), models, strict=True):
+        scores = {name: score(model, images) for name, images in material.tests.items()}
+        cell = Cell(key, material.seed, number, str(recipe), "softmax", scores)
+        files.write_json(folder / f"{key}.json", asdict(cell))
 
 
 def _read(path: Path) -> Cell:
@@ -122,9 +144,9 @@ def _hashes(material: Material) -> dict[str, str]:
     )
 
 
-def _key(material: Material, recipe: Recipe, number: int, contents: Mapping[str, str]) -> str:
+def _key(material: Material, recipe: Recipe, number: int, config: SoftmaxConfig, contents: Mapping[str, str]) -> str:
     inputs = {part: contents[part] for part in str(recipe).split("+")}
     tests = {name: value for name, value in contents.items() if name.startswith("test ")}
     configuration = {"recipe": str(recipe), "seed": material.seed, "classifier_seed": number}
-    value = [configuration, asdict(SoftmaxConfig()), inputs, tests]
+    value = [configuration, asdict(config), inputs, tests]
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]

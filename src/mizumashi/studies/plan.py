@@ -9,6 +9,8 @@ from typing import Any
 from mizumashi import files
 from mizumashi.classify.softmax import SoftmaxConfig
 from mizumashi.data.images import LabelledImages, require_alike
+from mizumashi.data.overlap import require_unseen
+from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan.config import require_trainable
 from mizumashi.measure.distances import FEWEST_IMAGES
@@ -43,6 +45,11 @@ class Plan:
         first = self.config.gan.seed
         return list(range(first, first + self.config.seeds))
 
+    @property
+    def classifier(self) -> SoftmaxConfig:
+        """The classifiers' configuration; their products are as precise as the GAN's."""
+        return SoftmaxConfig(precision="bf16-mixed" if self.config.gan.precision == "bf16-mixed" else "32-true")
+
     def check(self) -> None:
         """Raise `InputError` unless the study can be done."""
         for what in ("seeds", "classifier_seeds"):
@@ -60,8 +67,9 @@ class Plan:
         if self.target is None:
             return
         require_alike(self.source, self.target)
+        require_unseen(self.source, self.target)
         if self.target.name == self.source.name:
-            raise InputError(f"found {self.source.name} as source and target; expected two different sets")
+            raise InputError(f"found {self.source.name!r} as source and target; expected two names; rename one set")
 
     def describe(self) -> dict[str, Any]:
         """What STUDY/plan.json holds."""
@@ -71,18 +79,22 @@ class Plan:
             "source": self.source.describe() | {"train": len(self.source.train)},
             "target": None if self.target is None else self.target.describe(),
             "gan": gan | {"snapshots": list(self.config.gan.stages), "widths": list(self.config.gan.widths)},
-            "classifier": {"name": "softmax"} | asdict(SoftmaxConfig()),
+            "classifier": {"name": "softmax"} | asdict(self.classifier),
             "recipes": [str(recipe) for recipe in self.recipes],
             "seeds": self.config.seeds,
             "classifier_seeds": self.config.classifier_seeds,
-            "versions": {name: version(name) for name in ("mizumashi", "torch", "numpy")},
+            "versions": [{name: version(name) for name in ("mizumashi", "torch", "numpy")}],
         }
 
 
-def begin(plan: Plan, folder: Path) -> None:
+def begin(plan: Plan, folder: Path) -> dict[str, Any]:
     """Write plan.json into a new study folder, or check that the study there is this one.
 
-    A study may be taken up again with more seeds; everything else must be as it was.
+    A study may be taken up again with more seeds and by other versions, which are noted; everything else must be as
+    it was.
+
+    Returns:
+        What plan.json now holds.
 
     Raises:
         InputError: the folder holds something else; the message names what differs.
@@ -93,14 +105,13 @@ def begin(plan: Plan, folder: Path) -> None:
     else:
         there = files.read_json(path)
         with files.expect_undamaged(path, "choose another --out"):
-            differing = [
-                f"{key} is {there.get(key)!r} there and {value!r} here"
-                for key, value in description.items()
-                if key not in ("seeds", "classifier_seeds", "versions") and there.get(key) != value
-            ]
+            differing = differences(there, description, ignore=("seeds", "classifier_seeds", "versions"))
+            before = [versions for versions in there["versions"] if versions not in description["versions"]]
         if differing:
             raise InputError(
                 f"found another study in {folder}: {'; '.join(differing)}; expected the same source, target and "
                 "configuration; choose another --out"
             )
+        description["versions"] = before + description["versions"]
     files.write_json(path, description)
+    return description

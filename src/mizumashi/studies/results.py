@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mizumashi import files
 from mizumashi.errors import InputError
+from mizumashi.measure.distances import TwoSample
 from mizumashi.studies.cell import Cell
 
 
@@ -28,7 +29,7 @@ class StudyResult:
     path: Path
     plan: dict[str, Any]
     cells: tuple[Cell, ...]
-    distances: dict[str, dict[str, dict[str, float]]]
+    distances: dict[str, dict[str, TwoSample]]
 
     @classmethod
     def read(cls, path: str | Path) -> "StudyResult":
@@ -46,8 +47,13 @@ class StudyResult:
         results = files.read_json(folder / "results.json")
         with files.expect_undamaged(folder / "results.json", "the study's command writes it again"):
             cells = tuple(Cell.from_json(cell) for cell in results["cells"])
-            found = cls(folder, results["plan"], cells, results["distances"])
-            _ = found.stages, found.tests, found.target, found.accuracy
+            distances = {
+                seed: {stage: TwoSample(**told) for stage, told in stages.items()}
+                for seed, stages in results["distances"].items()
+            }
+            found = cls(folder, results["plan"], cells, distances)
+            _ = found.tests, found.target, found.accuracy
+            _ = [[distances[str(seed)][stage] for stage in found.stages] for seed in found.seeds]
         return found
 
     @property

@@ -26,9 +26,6 @@ MAP_IMAGES = 1000
 EXAMPLES = 10
 """Images of each class and set that a study keeps for its figures."""
 
-TWO_SAMPLE_IMAGES = 5000
-"""Images of each side, at most, for telling generated from real."""
-
 
 def run_study(plan: Plan, folder: Path, *, accelerator: str = "auto", progress: Progress = silent) -> None:
     """Do a study, or the rest of it.
@@ -48,7 +45,7 @@ def run_study(plan: Plan, folder: Path, *, accelerator: str = "auto", progress: 
     """
     plan.check()
     make_fabric(plan.config.gan, accelerator)
-    begin(plan, folder)
+    description = begin(plan, folder)
     cells: list[Cell] = []
     distances: dict[str, dict[str, object]] = {}
     for seed in plan.seeds:
@@ -63,23 +60,28 @@ def run_study(plan: Plan, folder: Path, *, accelerator: str = "auto", progress: 
         sets = {step: _generated_set(plan, run, step, seed, home / "sets", progress) for step in plan.config.gan.stages}
         tests = _test_sets(plan, sets)
         material = Material(seed, plan.source.train, {step: images.train for step, images in sets.items()}, tests)
-        cells += run_softmax_cells(material, plan.recipes, plan.config.classifier_seeds, folder / "cells", progress)
+        cells += run_softmax_cells(
+            material, plan.recipes, plan.config.classifier_seeds, plan.classifier, folder / "cells", progress
+        )
         distances[str(seed)] = _distances(plan, tests, seed, home / "distances.json", progress)
         if seed == plan.seeds[0]:
             _write_examples(tests, folder / "examples.npz")
             _write_map(plan, tests, seed, folder / "map.npz", progress)
-    results = {"plan": plan.describe(), "cells": [asdict(cell) for cell in cells], "distances": distances}
+    results = {"plan": description, "cells": [asdict(cell) for cell in cells], "distances": distances}
     files.write_json(folder / "results.json", results)
 
 
 def _generated_set(plan: Plan, run: GanRun, step: int, seed: int, folder: Path, progress: Progress) -> LabelledImages:
-    """As many images as the source has, with a training and a test part, drawn once and kept."""
+    """A set with the source's labels, image by image, and its training and test part, drawn once and kept.
+
+    With the source's labels, a generated set has the source's share of each class: what a classifier makes of it
+    tells of the images, not of their proportions.
+    """
     path = folder / f"gan@{step}.npz"
     if not path.exists():
-        snapshot, count = run.snapshot(step), len(plan.source)
-        chunks = snapshot.draw(count, seed=seed, progress=progress)
-        labels, names = snapshot.labels(count), snapshot.class_names
-        write_stream(chunks, labels, names, path, "npz", test_start=plan.source.test_start)
+        snapshot, labels = run.snapshot(step), plan.source.labels
+        chunks = snapshot.draw(len(labels), labels=labels, seed=seed, progress=progress)
+        write_stream(chunks, labels, snapshot.class_names, path, "npz", test_start=plan.source.test_start)
     return open_images(path).renamed(f"gan@{step}")
 
 
@@ -91,21 +93,15 @@ def _test_sets(plan: Plan, sets: dict[int, LabelledImages]) -> dict[str, Labelle
     return tests
 
 
-def _subset(images: LabelledImages, count: int, seed: int) -> LabelledImages:
-    order = numpy_generator(seed, "subset").permutation(len(images))
-    return images.take(order[:count])
-
-
 def _distances(
     plan: Plan, tests: dict[str, LabelledImages], seed: int, path: Path, progress: Progress
 ) -> dict[str, object]:
     if not path.exists():
-        # Against training images, drawn at random: test images may come from other writers.
-        real = _subset(plan.source.train, TWO_SAMPLE_IMAGES, seed).images
         found = {}
         for done, step in enumerate(plan.config.gan.stages, start=1):
-            generated = _subset(tests[f"gan@{step}"], TWO_SAMPLE_IMAGES, seed).images
-            found[f"gan@{step}"] = asdict(two_sample_accuracy(real, generated, seed))
+            # Against training images: test images may come from other writers.
+            told = two_sample_accuracy(plan.source.train.images, tests[f"gan@{step}"].images, seed)
+            found[f"gan@{step}"] = asdict(told)
             progress("telling generated from real", done, len(plan.config.gan.stages), "")
         files.write_json(path, found)
     distances: dict[str, object] = files.read_json(path)
@@ -133,14 +129,17 @@ def _write_map(plan: Plan, tests: dict[str, LabelledImages], seed: int, path: Pa
     if path.exists():
         return
     progress("t-SNE map", 0, 1, "")
-    rows = {
-        name: _subset(images, MAP_IMAGES, seed).images.reshape(-1, images.images[0].size)
-        for name, images in [("real", plan.source.train), *tests.items()]
-        if name == "real" or name.startswith("gan@")
-    }
-    found = shared_map(rows.pop("real"), rows, seed)
+    stages = {f"gan@{step}": tests[f"gan@{step}"] for step in plan.config.gan.stages}
+    real, *others = (_rows(images, seed) for images in (plan.source.train, *stages.values()))
+    found = shared_map(real, dict(zip(stages, others, strict=True)), seed)
     _write_npz(path, {"real": found.reference, **found.others})
     progress("t-SNE map", 1, 1, "")
+
+
+def _rows(images: LabelledImages, seed: int) -> NDArray[np.uint8]:
+    """MAP_IMAGES random images, or all where there are fewer, each as one row of pixels."""
+    chosen = numpy_generator(seed, "subset").permutation(len(images))[:MAP_IMAGES]
+    return images.images[chosen].reshape(len(chosen), -1)
 
 
 def _write_npz(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:

@@ -1,0 +1,65 @@
+"""How much memory training needs, before anything is allocated."""
+
+import os
+
+import torch
+from torch import Tensor, nn
+
+from mizumashi.errors import InputError
+from mizumashi.gan.config import Precision
+from mizumashi.gan.networks import Discriminator, Generator, Shape
+
+
+def training_bytes(shape: Shape, batch_size: int, precision: Precision = "32-true") -> int:
+    """About how many bytes training needs for its networks and one mini-batch: rather too few than too many.
+
+    A step needs weights, gradients and Adam's two moments, and what the layers give out for one mini-batch; the
+    discriminator judges real and generated images. A checkpoint needs weights and moments two times more, for the
+    bytes of each tensor and for those of the file. The larger of both counts; the training images do not.
+
+    Args:
+        shape: the networks' shape.
+        batch_size: images in a mini-batch.
+        precision: of what the layers give out; weights and moments are float32 in all of them.
+
+    Example:
+        >>> paper = Shape(28, 1, 10, 100, (64, 128, 256))
+        >>> training_bytes(paper, batch_size=64) // 2**20, training_bytes(paper, batch_size=2) // 2**20
+        (97, 94)
+    """
+    outputs: list[int] = []
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        outputs.append(output.numel())
+
+    with torch.device("meta"):  # shapes without numbers: nothing is allocated, however large
+        generator, discriminator = Generator(shape), Discriminator(shape)
+        layers = [layer for network in (generator, discriminator) for layer in network.children()]
+        for layer in layers:
+            layer.register_forward_hook(note)
+        labels = torch.zeros(batch_size, dtype=torch.int64)
+        images = generator(torch.zeros(batch_size, shape.latent_size), labels)
+        for _ in range(2):
+            discriminator(images, labels)
+    weights = 4 * sum(weight.numel() for layer in layers for weight in layer.parameters())
+    activations = (4 if precision == "32-true" else 2) * sum(outputs)
+    return max(4 * weights + activations, 10 * weights)
+
+
+def require_memory(shape: Shape, batch_size: int, precision: Precision) -> None:
+    """Raise `InputError` if training needs more than this machine's physical memory, where that is known."""
+    needed, there = training_bytes(shape, batch_size, precision), physical_memory()
+    if there is not None and needed > there:
+        raise InputError(
+            f"found networks and a mini-batch that need about {needed / 1e9:,.1f} GB to train; expected at most the "
+            f"{there / 1e9:,.1f} GB of this machine's memory; lower --widths, --latent-size or --batch-size"
+        )
+
+
+def physical_memory() -> int | None:
+    """This machine's memory in bytes, or None where the system does not say."""
+    try:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return pages * size if pages > 0 and size > 0 else None

@@ -1,0 +1,140 @@
+"""A run's folder: taken up again, remade where a file is gone, refused where it is another run's."""
+
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mizumashi.data.images import LabelledImages
+from mizumashi.descriptions import differences
+from mizumashi.errors import InputError
+from mizumashi.gan.config import GanConfig
+from mizumashi.gan.run import GanRun
+from mizumashi.gan.training import train
+from mizumashi.progress import Progress
+
+TINY = GanConfig(steps=6, snapshots=(2, 4, 6), batch_size=16, latent_size=8, widths=(4, 8, 8))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def send(number: signal.Signals, at: int) -> Progress:
+    def progress(task: str, done: int, total: int, note: str) -> None:
+        if done == at:
+            signal.raise_signal(number)
+
+    return progress
+
+
+@pytest.fixture
+def run(blobs: LabelledImages, tmp_path: Path) -> GanRun:
+    return train(blobs, tmp_path / "run", TINY)
+
+
+@pytest.mark.parametrize(
+    "name", ["log.jsonl", "snapshots/step-000002.safetensors", "snapshots/step-000006.safetensors"]
+)
+def test_what_was_deleted_from_a_finished_run_is_remade(blobs: LabelledImages, run: GanRun, name: str):
+    before = tree(run.path)
+    (run.path / name).unlink()
+    assert not GanRun(run.path).finished
+    again = train(blobs, run.path, TINY)
+    assert again.finished
+    assert tree(run.path) == before
+
+
+def test_remaking_can_be_stopped_and_goes_on(blobs: LabelledImages, run: GanRun):
+    before = tree(run.path)
+    (run.path / "snapshots" / "step-000002.safetensors").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(blobs, run.path, TINY, progress=send(signal.SIGINT, at=3))
+    assert not GanRun(run.path).finished  # though all three snapshots are there
+    train(blobs, run.path, TINY)
+    assert tree(run.path) == before
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "snapshots/step-000002.safetensors"])
+def test_an_unfinished_run_that_lost_a_file_still_ends_complete(
+    blobs: LabelledImages, run: GanRun, tmp_path: Path, name: str
+):
+    with pytest.raises(KeyboardInterrupt):
+        train(blobs, tmp_path / "stopped", TINY, progress=send(signal.SIGINT, at=3))
+    (tmp_path / "stopped" / name).unlink()
+    assert train(blobs, tmp_path / "stopped", TINY).finished
+    assert tree(tmp_path / "stopped") == tree(run.path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda log: log.unlink(), r"found no .*log\.jsonl; expected the losses of every step; train into .*run again"),
+        (lambda log: log.write_text("{}"), r"log\.jsonl: found a damaged .*; remove it, and train into .*run again"),
+        (
+            lambda log: log.write_text(log.read_text().splitlines()[0]),
+            r"log\.jsonl: found 1 steps; expected 6; .* remove it, and train into .*run again",
+        ),
+    ],
+    ids=["missing", "damaged", "short"],
+)
+def test_a_log_that_is_missing_or_damaged_says_so(run: GanRun, spoil: Callable[[Path], object], message: str):
+    spoil(run.path / "log.jsonl")
+    with pytest.raises(InputError, match=message):
+        GanRun(run.path).losses()
+
+
+def test_a_run_without_snapshots_says_so_and_not_step_none(run: GanRun):
+    for path in (run.path / "snapshots").iterdir():
+        path.unlink()
+    for step in (None, 2):
+        with pytest.raises(InputError, match=r"found no snapshot in .*; expected at least one; train into"):
+            run.snapshot(step)
+
+
+def test_the_same_images_under_another_name_are_the_same_run(blobs: LabelledImages, run: GanRun):
+    before = tree(run.path)
+    train(blobs.renamed("moved"), run.path, TINY)
+    assert tree(run.path) == before
+    other = replace(blobs, images=255 - blobs.images, name="negatives")
+    with pytest.raises(InputError, match=r"images\.name is 'blobs' there and 'negatives' here; images\.sha256 is"):
+        train(other, run.path, TINY)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_at_the_last_step_stops_the_caller_after_the_run_is_finished(
+    blobs: LabelledImages, run: GanRun, tmp_path: Path, number: signal.Signals
+):
+    with pytest.raises(KeyboardInterrupt, match=r"stopped after step 6, the last; the GAN in .*again is finished"):
+        train(blobs, tmp_path / "again", TINY, progress=send(number, at=6))
+    assert tree(tmp_path / "again") == tree(run.path)
+
+
+def test_a_closed_terminal_stops_a_run_unless_hangups_are_ignored(blobs: LabelledImages, tmp_path: Path):
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert train(blobs, tmp_path / "nohup", TINY, progress=send(signal.SIGHUP, at=3)).finished
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with pytest.raises(KeyboardInterrupt, match="stopped after step 3 of 6; the same command goes on"):
+            train(blobs, tmp_path / "terminal", TINY, progress=send(signal.SIGHUP, at=3))
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_differences_go_through_nested_descriptions_both_ways():
+    there = {"format": 1, "gan": {"seed": 0, "widths": [4, 8]}, "images": {"name": "a", "count": 3}, "old": None}
+    here = {"format": 1, "gan": {"seed": 0, "widths": [4, 9]}, "images": {"name": "b", "count": 3}, "new": None}
+    assert differences(there, here) == [
+        "gan.widths is [4, 8] there and [4, 9] here",
+        "images.name is 'a' there and 'b' here",
+        "new is missing there and None here",
+        "old is None there and missing here",
+    ]
+    assert differences(there, here, ignore=("images.name", "gan", "new", "old")) == []
+    assert differences(there, here, ignore=("name", "images.count"))[1] == "images.name is 'a' there and 'b' here"
+    assert differences({"gan": 3}, {"gan": {}}) == ["gan is 3 there and {} here"]

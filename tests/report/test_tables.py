@@ -1,0 +1,76 @@
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from mizumashi.report.tables import legible, markdown, visible
+
+# The names of others: markup, line ends, terminal escapes, directions, links, entities, formulas.
+HOSTILE = [
+    "a|b",
+    "<i>cat</i>",
+    "`code`",
+    "*cat* and **dog**",
+    "_cat_ __dog__",
+    "[here](https://example.org)",
+    "![picture][cat]",
+    "&lt;b&gt; &#65;",
+    "~~gone~~",
+    "\\*",
+    "C:\\",
+    "\\\x1b",
+    "\x1b[2J\r\n\x9b31m\x07",
+    "\u202egnp\u2028",
+    "<https://example.org>",
+]
+
+
+def rendered(text: str) -> list[str]:
+    """The cells of a table as a Markdown reader shows them (markdown-it is independent of ours)."""
+    reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    cells = [token for token in reader.parse(text) if token.type == "inline"]
+    return ["".join(shown(token) for token in cell.children or []) for cell in cells]
+
+
+def shown(token: Token) -> str:
+    assert token.type in ("text", "text_special"), f"found markup: {token.type}"
+    return token.content
+
+
+@given(st.text(st.sampled_from('ab |<>&;#*_[]()`~!\\\x1b\n1:/.-=$"水'), max_size=12))
+@example("".join(HOSTILE))
+def test_a_name_in_a_table_renders_as_itself(name: str):
+    expected = visible(name).strip()
+    assert rendered(markdown([name, "n"], [[name, "1"], ["x", name]])) == [expected, "n", expected, "1", "x", expected]
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "a]b", "a[b"])
+def test_hostile_names_render_as_themselves_as_the_text_of_a_picture(name: str):
+    (paragraph,) = (token for token in MarkdownIt().parse(f"![{legible(name)}](map.png)") if token.type == "inline")
+    (picture,) = paragraph.children or []
+    assert picture.attrs["src"] == "map.png"
+    assert "".join(shown(token) for token in picture.children or []) == visible(name)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_render_as_themselves_in_a_heading(name: str):
+    assert rendered(f"# Study: {legible(name)} → {legible(name)}") == [f"Study: {visible(name)} → {visible(name)}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["gan@300", "real+gan@2400", "0.915 ± 0.007", "my_set", "/tmp/a_b/c-d.npz", "猫", "faxocr (target)"],
+)
+def test_ordinary_names_and_numbers_look_unchanged(text: str):
+    assert legible(text) == text
+
+
+def test_a_formula_is_escaped():
+    """GitHub sets text between dollars as a formula; markdown-it does not know them."""
+    assert legible("$x$") == r"\$x\$"
+
+
+def test_control_characters_become_escapes():
+    assert visible("a\x1b[31m\tb\n\x9b\u202e\u2028c\ud800") == r"a\x1b[31m\tb\n\x9b\u202e\u2028c\ud800"
+    assert visible("Ünï 水増し 🙂 ± →") == "Ünï 水増し 🙂 ± →"

@@ -1,0 +1,289 @@
+"""What a study gives to whom: every image says where it comes from, and nothing is trained.
+
+The first pixels of an image hold its origin: kind, GAN seed, step, sampling seed, index and label.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mizumashi.classify.softmax import Score, SoftmaxConfig
+from mizumashi.data.images import LabelledImages
+from mizumashi.gan.config import GanConfig
+from mizumashi.jobs import evaluate, study
+from mizumashi.measure.distances import TwoSample
+from mizumashi.measure.embedding import SharedMap
+from mizumashi.progress import silent
+from mizumashi.studies.cell import Material, run_softmax_cells
+from mizumashi.studies.config import StudyConfig
+from mizumashi.studies.plan import Plan
+from mizumashi.studies.recipe import Recipe
+from mizumashi.studies.results import StudyResult
+
+SOURCE, TARGET, GENERATED = 1, 2, 3
+STEPS, SEEDS, TRAIN, TEST, FAXES = (2, 4), (5, 6), 90, 30, 24
+CONFIG = StudyConfig(GanConfig(steps=4, snapshots=STEPS, batch_size=16, seed=5), seeds=2, classifier_seeds=2)
+
+
+def marked(
+    kind: int, labels: np.ndarray, start: int = 0, gan_seed: int = 0, step: int = 0, seed: int = 0
+) -> np.ndarray:
+    """Images 16 x 16 that tell their origin."""
+    images = np.zeros((len(labels), 16, 16, 1), np.uint8)
+    for index, label in enumerate(labels):
+        images[index, 0, :6, 0] = kind, gan_seed, step, seed, start + index, label
+    return images
+
+
+def origins(images: np.ndarray) -> list[tuple[int, ...]]:
+    return [tuple(image.reshape(-1)[:6].tolist()) for image in images]
+
+
+def expected(kind: int, labels: np.ndarray, start: int = 0, **origin: int) -> list[tuple[int, ...]]:
+    return origins(marked(kind, labels, start, **origin))
+
+
+class Recorder:
+    """Stands for everything that trains, scores or measures, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.trained: list[tuple[list[tuple[int, ...]], int]] = []
+        self.configs: list[SoftmaxConfig | None] = []
+        self.scored: list[tuple[int, list[tuple[int, ...]]]] = []
+        self.told: list[tuple[list[tuple[int, ...]], list[tuple[int, ...]], int]] = []
+        self.maps: list[tuple[list[tuple[int, ...]], dict[str, list[tuple[int, ...]]]]] = []
+        self.gans: list[tuple[list[tuple[int, ...]], GanConfig, str]] = []
+
+    def train(
+        self, images: LabelledImages, out: Path, config: GanConfig, *, accelerator: str, progress: object
+    ) -> SimpleNamespace:
+        self.gans.append((origins(images.train.images), config, accelerator))
+
+        def snapshot(step: int) -> SimpleNamespace:
+            def draw(count: int, *, seed: int, labels: np.ndarray, progress: object) -> Iterator[np.ndarray]:
+                assert count == len(labels)
+                yield marked(GENERATED, labels, gan_seed=config.seed, step=step, seed=seed)
+
+            return SimpleNamespace(draw=draw, class_names=images.class_names)
+
+        return SimpleNamespace(snapshot=snapshot)
+
+    def train_softmax(
+        self, sets: list[LabelledImages], seeds: list[int], config: SoftmaxConfig | None = None, **_: object
+    ) -> list[int]:
+        first = len(self.trained)
+        self.configs.append(config)
+        self.trained += [(origins(images.images), seed) for images, seed in zip(sets, seeds, strict=True)]
+        for images in sets:
+            assert images.labels.tolist() == [origin[5] for origin in origins(images.images)]
+        return list(range(first, len(self.trained)))
+
+    def score(self, model: int, images: LabelledImages) -> Score:
+        self.scored.append((model, origins(images.images)))
+        return Score(self.accuracy(model, len(images)), self.accuracy(model, len(images)) + 1, len(images))
+
+    @staticmethod
+    def accuracy(model: int, count: int) -> float:
+        """Another number for each model and each size of test set."""
+        return model / 100 + count / 100_000
+
+    def two_sample_accuracy(self, real: np.ndarray, generated: np.ndarray, seed: int) -> TwoSample:
+        self.told.append((origins(real), origins(generated), seed))
+        return TwoSample(0.5, 0.4, 0.6, 20)
+
+    def shared_map(self, reference: np.ndarray, others: dict[str, np.ndarray], seed: int) -> SharedMap:
+        self.maps.append((origins(reference), {name: origins(rows) for name, rows in others.items()}))
+        return SharedMap(np.zeros((3, 2)), {name: np.ones((3, 2)) for name in others})
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    recorder = Recorder()
+    for name in ("train", "two_sample_accuracy", "shared_map"):
+        monkeypatch.setattr(f"mizumashi.studies.run.{name}", getattr(recorder, name))
+    for name in ("train_softmax", "score"):
+        monkeypatch.setattr(f"mizumashi.studies.cell.{name}", getattr(recorder, name))
+        monkeypatch.setattr(f"mizumashi.classify.softmax.{name}", getattr(recorder, name))
+    curves = {"generator": {"seed 5": np.ones(4)}, "discriminator": {"seed 5": np.ones(4)}}
+    monkeypatch.setattr("mizumashi.report.page._losses", lambda result: curves)
+    return recorder
+
+
+@pytest.fixture
+def source() -> LabelledImages:
+    """Twice as many images of the first class as of each other, in no order."""
+    labels = np.random.default_rng(0).permutation(np.arange(TRAIN + TEST) % 4 % 3)
+    images = LabelledImages.from_arrays(marked(SOURCE, labels), labels, name="scans")
+    return replace(images, test_start=TRAIN)
+
+
+@pytest.fixture
+def target() -> LabelledImages:
+    labels = np.arange(FAXES) % 3
+    return LabelledImages.from_arrays(marked(TARGET, labels), labels, name="faxes")
+
+
+@pytest.fixture
+def result(recorder: Recorder, source: LabelledImages, target: LabelledImages, tmp_path: Path) -> StudyResult:
+    return study(source, target=target, out=tmp_path / "study", config=CONFIG, accelerator="cpu")
+
+
+def test_each_gan_is_trained_on_the_training_part_with_a_seed_of_its_own(
+    result: StudyResult, recorder: Recorder, source: LabelledImages
+):
+    for (images, config, accelerator), seed in zip(recorder.gans, SEEDS, strict=True):
+        assert images == expected(SOURCE, source.train.labels)
+        assert config == replace(CONFIG.gan, seed=seed)
+        assert accelerator == "cpu"
+
+
+def test_each_recipe_is_trained_on_its_own_images(result: StudyResult, recorder: Recorder, source: LabelledImages):
+    labels = source.train.labels
+    trained = iter(recorder.trained)
+    for seed in SEEDS:
+        generated = {step: expected(GENERATED, labels, gan_seed=seed, step=step, seed=seed) for step in STEPS}
+        for pure in (expected(SOURCE, labels), *generated.values()):
+            for _ in range(2):
+                assert next(trained)[0] == pure
+        for step in STEPS:
+            for _ in range(2):
+                mixed = next(trained)[0]
+                assert len(mixed) == len(set(mixed)) == TRAIN
+                assert set(mixed) <= {*expected(SOURCE, labels), *generated[step]}
+                assert sum(origin[0] == SOURCE for origin in mixed) == TRAIN // 2
+                for half in (SOURCE, GENERATED):
+                    shares = np.bincount([origin[5] for origin in mixed if origin[0] == half]) / (TRAIN // 2)
+                    np.testing.assert_allclose(shares, source.train.counts / TRAIN, atol=1 / (TRAIN // 2))
+    assert next(trained, None) is None
+    assert recorder.configs == [SoftmaxConfig()] * len(SEEDS)
+
+
+def test_recipes_are_paired_and_classifiers_are_not(result: StudyResult, recorder: Recorder):
+    orders = np.array([seed for _, seed in recorder.trained]).reshape(len(SEEDS), len(result.recipes), 2)
+    assert (orders == orders[:, :1]).all()  # the recipes of one seed share their orders
+    assert len(set(orders[:, 0].ravel().tolist())) == 4  # every GAN's and every classifier's is another
+
+
+def test_every_model_is_scored_on_test_images_alone(result: StudyResult, recorder: Recorder, source: LabelledImages):
+    per_seed = 2 * len(result.recipes)
+    for model in range(2 * per_seed):
+        seed = SEEDS[model // per_seed]
+        stages = [expected(GENERATED, source.labels, gan_seed=seed, step=step, seed=seed)[TRAIN:] for step in STEPS]
+        faxes = expected(TARGET, np.arange(FAXES) % 3)
+        wanted = [expected(SOURCE, source.labels)[TRAIN:], *stages, faxes]
+        assert [images for number, images in recorder.scored if number == model] == wanted
+
+
+def test_the_numbers_are_means_over_the_classifiers_of_a_seed(result: StudyResult, recorder: Recorder, tmp_path: Path):
+    assert result.tests == ["scans", "gan@2", "gan@4", "faxes"]
+    per_seed = 2 * len(result.recipes)
+    for test, count in (("scans", TEST), ("gan@4", TEST), ("faxes", FAXES)):
+        for row in range(len(result.recipes)):
+            for column in range(2):
+                pair = [column * per_seed + 2 * row + number for number in range(2)]
+                mean = np.mean([recorder.accuracy(model, count) for model in pair])
+                assert result.accuracy[row, result.tests.index(test), column] == pytest.approx(mean)
+    np.testing.assert_allclose(result.loss, result.accuracy + 1)
+    tables = {name: (tmp_path / "study" / "tables" / f"{name}.csv").read_text() for name in ("accuracy", "loss")}
+    assert f"real,faxes,{result.accuracy[0, 3].mean():.6f}," in tables["accuracy"]
+    assert f"real,faxes,{result.loss[0, 3].mean():.6f}," in tables["loss"]
+
+
+def test_generated_images_are_told_from_training_images(
+    result: StudyResult, recorder: Recorder, source: LabelledImages
+):
+    told = iter(recorder.told)
+    for seed in SEEDS:
+        for step in STEPS:
+            drawn = expected(GENERATED, source.labels, gan_seed=seed, step=step, seed=seed)
+            assert next(told) == (expected(SOURCE, source.train.labels), drawn[TRAIN:], seed)
+    assert next(told, None) is None
+
+
+def test_the_map_shows_training_images_and_the_first_seeds_stages(
+    result: StudyResult, recorder: Recorder, source: LabelledImages
+):
+    ((reference, others),) = recorder.maps
+    assert sorted(reference) == sorted(expected(SOURCE, source.train.labels))
+    assert list(others) == ["gan@2", "gan@4"]
+    for step in STEPS:
+        drawn = expected(GENERATED, source.labels, gan_seed=SEEDS[0], step=step, seed=SEEDS[0])[TRAIN:]
+        assert sorted(others[f"gan@{step}"]) == sorted(drawn)
+
+
+def test_the_figures_show_the_target_and_the_objectives_equilibrium(
+    recorder: Recorder, source: LabelledImages, target: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from mizumashi.report import figures
+
+    drawn: dict[str, tuple[object, ...]] = {}
+    for name in ("recipe_accuracy", "loss_curves", "image_rows"):
+
+        def record(*given: object, name: str = name, make: object = getattr(figures, name)) -> object:
+            drawn[f"{name} {len(given[0])}" if name == "image_rows" else name] = given  # type: ignore[arg-type]
+            return make(*given)  # type: ignore[operator]
+
+        monkeypatch.setattr(figures, name, record)
+    minimax = replace(CONFIG, gan=replace(CONFIG.gan, objective="minimax"))
+    result = study(source, target=target, out=tmp_path / "study", config=minimax)
+    names, accuracies, baseline, count, title = drawn["recipe_accuracy"]
+    assert (names, baseline, count) == (result.recipes, "real", FAXES)
+    assert "faxes" in str(title)
+    np.testing.assert_allclose(np.asarray(accuracies), result.accuracy[:, result.tests.index("faxes")])
+    # At D = 1/2 the paper's eq. 2 is log(1 - 1/2), and eq. 3 negated is -2 log(1/2).
+    assert drawn["loss_curves"][1] == pytest.approx({"generator": np.log(0.5), "discriminator": -2 * np.log(0.5)})
+    figure_3, figure_5 = (drawn[f"image_rows {rows}"][0] for rows in (3, 4))
+    assert [name for name, _ in figure_3] == ["gan@2", "gan@4", "scans"]  # type: ignore[attr-defined]
+    for name, images in figure_5:  # type: ignore[attr-defined]
+        kind = {"scans": SOURCE, "faxes": TARGET}.get(name, GENERATED)
+        assert [(origin[0], origin[5]) for origin in origins(images)] == [(kind, label) for label in range(3)]
+
+
+def test_a_key_changes_with_the_classifiers_configuration(recorder: Recorder, source: LabelledImages, tmp_path: Path):
+    material = Material(0, source.train, {}, {"scans": source.test})
+    recipes = [Recipe(real=True, step=None)]
+    keys = {
+        run_softmax_cells(material, recipes, 1, config, tmp_path, silent)[0].key
+        for config in (SoftmaxConfig(), SoftmaxConfig(steps=7), SoftmaxConfig(precision="bf16-mixed"))
+    }
+    assert len(keys) == 3
+
+
+def test_classifiers_are_as_precise_as_the_gan(source: LabelledImages):
+    for precision, wanted in (("32-true", "32-true"), ("bf16-mixed", "bf16-mixed"), ("16-mixed", "32-true")):
+        gan = replace(CONFIG.gan, precision=precision)  # type: ignore[arg-type]
+        assert Plan(source, None, StudyConfig(gan)).classifier == SoftmaxConfig(precision=wanted)  # type: ignore[arg-type]
+
+
+def test_many_recipes_are_trained_a_few_at_a_time(
+    recorder: Recorder, source: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("mizumashi.studies.cell.RECIPES_AT_ONCE", 2)
+    steps = range(1, 6)
+    generated = {step: source.train.renamed(f"gan@{step}") for step in steps}
+    material = Material(0, source.train, generated, {"scans": source.test})
+    recipes = [Recipe(real=False, step=step) for step in steps]
+    cells = run_softmax_cells(material, recipes, 2, SoftmaxConfig(), tmp_path, silent)
+    assert [cell.recipe for cell in cells] == [f"gan@{step}" for step in steps for _ in range(2)]
+    assert len(recorder.trained) == 10
+
+
+def test_evaluate_trains_on_training_parts_and_scores_test_parts(
+    recorder: Recorder, source: LabelledImages, target: LabelledImages
+):
+    accuracy, loss = evaluate([source, source.train.take(np.arange(50))], [source, target], seeds=3)
+    assert [len(images) for images, _ in recorder.trained] == [TRAIN] * 3 + [50] * 3
+    assert [seed for _, seed in recorder.trained] == [0, 1, 2] * 2
+    wanted = [expected(SOURCE, source.labels)[TRAIN:], expected(TARGET, target.labels)]
+    for model in range(6):
+        assert [images for number, images in recorder.scored if number == model] == wanted
+    counts = np.array([TEST, FAXES])
+    wanted_accuracy = np.array(
+        [[recorder.accuracy(3 * row + seed, count) for seed in range(3)] for row in range(2) for count in counts]
+    ).reshape(2, 2, 3)
+    np.testing.assert_allclose(accuracy, wanted_accuracy)
+    np.testing.assert_allclose(loss, wanted_accuracy + 1)

@@ -1,0 +1,42 @@
+import io
+import re
+import sys
+
+import pytest
+
+from mizumashi.console import progress_on_stderr
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_task_that_starts_again_starts_its_bar_and_clock_again(monkeypatch: pytest.MonkeyPatch):
+    """The second seed's task has the first one's name."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with progress_on_stderr() as progress:
+        progress("drawing", 40, 40, "")
+        progress("other", 1, 2, "")
+        progress("drawing", 10, 40, "again")
+    bars = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).splitlines()
+    last = [line for line in bars if line.strip().startswith("drawing")][-1]
+    assert "10/40" in last
+    assert "-:--:--" in last  # the time that remains is unknown again, not nought
+    assert last.rstrip().endswith("again")
+
+
+def test_without_a_terminal_a_line_tells_each_end_and_every_ten_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    now = [0.0]
+    monkeypatch.setattr("mizumashi.console.monotonic", lambda: now[0])
+    with progress_on_stderr() as progress:
+        for start in (0, 30):  # the second time, the ten seconds count from its own start
+            for seconds, done in ((0, 1), (6, 2), (12, 3), (13, 4)):
+                now[0] = start + seconds
+                progress("drawing", done, 4, "")
+    assert capsys.readouterr().err == "drawing: 3 of 4\ndrawing: 4 of 4\n" * 2
