@@ -1,6 +1,7 @@
 """The command line: commands to functions, no logic."""
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -299,6 +300,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     _stop_on_signals()
     _print_anything()
+    # Fabric would announce the precision of every GAN.
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     arguments = sys.argv[1:] if arguments is None else arguments
     if list(arguments) == ["--version"]:
         print(f"mizumashi {version('mizumashi')}")

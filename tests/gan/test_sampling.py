@@ -19,7 +19,15 @@ from mizumashi.gan.training import train
 
 @pytest.fixture(scope="module")
 def run(blobs: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> GanRun:
-    config = GanConfig(steps=8, snapshots=(4, 8), batch_size=16, latent_size=10, widths=(4, 8, 8), learning_rate=0.02)
+    config = GanConfig(
+        steps=8,
+        snapshots=(4, 8),
+        batch_size=16,
+        latent_size=10,
+        widths=(4, 8, 8),
+        learning_rate=0.02,
+        precision="32-true",
+    )
     return train(blobs, tmp_path_factory.mktemp("runs") / "run", config)
 
 

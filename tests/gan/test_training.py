@@ -15,7 +15,7 @@ from mizumashi.gan.losses import generator_loss
 from mizumashi.gan.run import GanRun
 from mizumashi.gan.training import MiniBatches, train
 
-TINY = GanConfig(steps=6, snapshots=(2, 6), batch_size=16, latent_size=8, widths=(4, 8, 8))
+TINY = GanConfig(steps=6, snapshots=(2, 6), batch_size=16, latent_size=8, widths=(4, 8, 8), precision="32-true")
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -156,6 +156,17 @@ def test_one_class_or_an_empty_class_is_refused(tmp_path: Path):
         train(empty, tmp_path / "run", TINY)
 
 
+@pytest.mark.parametrize(("fast", "taken"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_takes_bfloat16_where_it_is_fast_and_the_run_says_so(
+    blobs: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool, taken: str
+):
+    monkeypatch.setattr("mizumashi.gan.training.bfloat16_is_fast", lambda device: fast)
+    auto = train(blobs, tmp_path / "auto", replace(TINY, precision="auto"), accelerator="cpu")
+    assert auto.description["config"]["precision"] == auto.snapshot().precision == taken
+    train(blobs, tmp_path / "named", replace(TINY, precision=taken), accelerator="cpu")  # type: ignore[arg-type]
+    assert tree(tmp_path / "auto") == tree(tmp_path / "named")
+
+
 def test_minimax_trains_with_losses_that_are_never_positive(blobs: LabelledImages, tmp_path: Path):
     run = train(blobs, tmp_path / "run", replace(TINY, objective="minimax"))
     assert (run.losses()["generator"] <= 0).all()
@@ -164,7 +175,7 @@ def test_minimax_trains_with_losses_that_are_never_positive(blobs: LabelledImage
 
 def test_twenty_steps_of_the_papers_gan_reproduce_the_recorded_loss_curve(tmp_path: Path):
     golden = json.loads((Path(__file__).parent / "golden_losses.json").read_text())
-    run = train(open_images("digits"), tmp_path / "run", GanConfig(steps=20), accelerator="cpu")
+    run = train(open_images("digits"), tmp_path / "run", GanConfig(steps=20, precision="32-true"), accelerator="cpu")
     for network, losses in run.losses().items():
         # Rounding differs between machines and thread counts, and a GAN amplifies it from step to step.
         np.testing.assert_allclose(losses[:10], golden[network][:10], rtol=2e-3, err_msg=network)

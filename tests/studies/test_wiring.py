@@ -26,7 +26,9 @@ from mizumashi.studies.results import StudyResult
 
 SOURCE, TARGET, GENERATED = 1, 2, 3
 STEPS, SEEDS, TRAIN, TEST, FAXES = (2, 4), (5, 6), 90, 30, 24
-CONFIG = StudyConfig(GanConfig(steps=4, snapshots=STEPS, batch_size=16, seed=5), seeds=2, classifier_seeds=2)
+CONFIG = StudyConfig(
+    GanConfig(steps=4, snapshots=STEPS, batch_size=16, seed=5, precision="32-true"), seeds=2, classifier_seeds=2
+)
 
 
 def marked(

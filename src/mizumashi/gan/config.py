@@ -7,7 +7,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 
 Objective = Literal["non-saturating", "minimax"]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 SIZES = (16, 28, 32, 64)
 
@@ -28,7 +28,8 @@ class GanConfig:
         learning_rate: Adam's, for both networks.
         beta1: Adam's first decay rate; the second is 0.999.
         seed: decides the weights, the order of the images and the latents.
-        precision: Lightning Fabric's name for the arithmetic.
+        precision: Lightning Fabric's name for the arithmetic, or "auto": "bf16-mixed" where the device multiplies
+            bfloat16 in hardware, "32-true" elsewhere. A run's config.json has the one that was taken.
 
     Source:
         Batch size, steps and snapshots: the paper, section 4. What it leaves open is customary for a
@@ -48,7 +49,7 @@ class GanConfig:
     learning_rate: float = 2e-4
     beta1: float = 0.5
     seed: int = 0
-    precision: Precision = "32-true"
+    precision: Precision = "auto"
 
     @property
     def stages(self) -> tuple[int, ...]:

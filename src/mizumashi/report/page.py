@@ -166,7 +166,8 @@ def _what_was_done(plan: dict[str, Any]) -> str:
     lines = [
         f"- Source: {legible(source['name'])}, {source['train']} training and {source['count'] - source['train']} test "
         f"images of {source['size'][0]}x{source['size'][1]} pixels, {len(source['class_names'])} classes.",
-        f"- GAN: {gan['steps']} steps of {gan['batch_size']} images, {gan['objective']} loss; {_unlike_paper(gan)}.",
+        f"- GAN: {gan['steps']} steps of {gan['batch_size']} images, {gan['objective']} loss, precision "
+        f"{gan['precision']}; {_unlike_paper(gan)}.",
         "- Generated sets have the source's labels, image by image, and its training and test part; mixed sets are "
         "half real and half generated and as large as the real one.",
         f"- Classifier: softmax regression, {plan['classifier']['steps']} steps of "
@@ -188,7 +189,7 @@ def _unlike_paper(gan: dict[str, Any]) -> str:
     unlike = [
         f"{key} {gan[key]} (paper preset: {value})"
         for key, value in wanted.items()
-        if key != "seed" and gan[key] != value
+        if key not in ("seed", "precision") and gan[key] != value
     ]
     return "not the paper's schedule: " + ", ".join(unlike) if unlike else "all as in the paper preset"
 

@@ -12,7 +12,7 @@ from mizumashi.data.readers import open_images
 from mizumashi.data.writers import write_stream
 from mizumashi.errors import InputError
 from mizumashi.gan.run import GanRun
-from mizumashi.gan.training import make_fabric, train
+from mizumashi.gan.training import resolved, train
 from mizumashi.measure.distances import two_sample_accuracy
 from mizumashi.measure.embedding import shared_map
 from mizumashi.progress import Progress, silent
@@ -44,7 +44,7 @@ def run_study(plan: Plan, folder: Path, *, accelerator: str = "auto", progress: 
         KeyboardInterrupt: the user stopped it; the same call goes on.
     """
     plan.check()
-    make_fabric(plan.config.gan, accelerator)
+    plan = replace(plan, config=replace(plan.config, gan=resolved(plan.config.gan, accelerator)))
     description = begin(plan, folder)
     cells: list[Cell] = []
     distances: dict[str, dict[str, object]] = {}
