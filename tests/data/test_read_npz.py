@@ -5,7 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mizumashi.data.images import LabelledImages
+from mizumashi.data.npz import map_npz
 from mizumashi.data.readers import open_images
+from mizumashi.data.writers import write_images
+from mizumashi.errors import InputError
 
 
 def test_keras_npz_is_read_with_its_parts(tmp_path):
@@ -109,3 +113,28 @@ def test_a_zip_directory_that_lies_is_refused_before_allocation(tmp_path, refusa
     content = content[: start + 20] + claimed + content[start + 28 :]
     (tmp_path / "x.npz").write_bytes(content)
     assert "where the header announces 1,000,000,000" in refusal(tmp_path / "x.npz")
+
+
+def test_a_mapped_array_is_the_one_that_was_written_and_stays_on_disk(tmp_path):
+    random = np.random.default_rng(0)
+    images = LabelledImages.from_arrays(random.integers(0, 256, (50, 16, 16, 3)), np.arange(50) % 2, ["ö", "b"])
+    path = write_images(images, tmp_path / "set.npz", "npz")
+    mapped = map_npz(path, "images")
+    np.testing.assert_array_equal(mapped, images.images)
+    content = path.read_bytes()
+    assert content.count(images.images.tobytes()) == 1
+    place = content.index(images.images.tobytes())
+    with path.open("r+b") as file:  # another writer's change shows: nothing was copied
+        file.seek(place)
+        file.write(bytes([255 - content[place]]))
+    assert mapped[0, 0, 0, 0] == 255 - content[place]
+    mapped[:] = 7
+    assert path.read_bytes()[place + 1 :] == content[place + 1 :]
+
+
+def test_what_cannot_be_mapped_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / "packed.npz", images=np.zeros(1000))
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "packed.npz").read_bytes()[:50])
+    for name, key in (("packed", "images"), ("packed", "labels"), ("torn", "images")):
+        with pytest.raises(InputError, match=rf"{name}\.npz: cannot map the NPZ file"):
+            map_npz(tmp_path / f"{name}.npz", key)

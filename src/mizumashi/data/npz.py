@@ -4,11 +4,12 @@ Both kinds are read, compressed or not; what is written is not compressed, which
 """
 
 import math
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.lib import format as npy
@@ -49,6 +50,39 @@ def read_npz(path: Path, keys: tuple[str, ...]) -> list[NDArray[Any]]:
         raise InputError(f"{path}: cannot read the NPZ file ({error}); it is damaged: make it again") from error
 
 
+def map_npz(path: Path, key: str) -> NDArray[Any]:
+    """An array of an NPZ file that is not compressed, left on disk: pages are read when they are looked at.
+
+    Nothing is checked but the header: open the file with `read_npz` before, and do not change it while the array is in
+    use. Changes to the array stay in memory.
+
+    Raises:
+        InputError: the file is damaged or compressed.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "numbers.npz"
+        >>> np.savez(path, squares=np.arange(5) ** 2)
+        >>> map_npz(path, "squares").tolist()
+        [0, 1, 4, 9, 16]
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(f"{key}.npy")
+            with archive.open(info) as member:
+                shape, dtype = _read_header(member)
+                start = member.tell()
+        with path.open("rb") as file:
+            file.seek(info.header_offset + 26)  # of the member's own header: 30 bytes, its name, and extras
+            name, extras = struct.unpack("<HH", file.read(4))
+        if info.compress_type != zipfile.ZIP_STORED or dtype.hasobject:
+            raise ValueError(f"{key} is compressed or of Python objects")
+        offset = info.header_offset + 30 + name + extras + start
+        return np.memmap(path, dtype, "c", offset, shape)
+    except Exception as error:  # zipfile and numpy raise many kinds on damaged files
+        raise InputError(f"{path}: cannot map the NPZ file ({error}); it is damaged: make it again") from error
+
+
 class NpzWriter:
     """Writes arrays into a new NPZ file, one after the other; `append` writes one in pieces."""
 
@@ -81,9 +115,7 @@ def new_npz(path: Path) -> Iterator[NpzWriter]:
 def _read_array(archive: zipfile.ZipFile, member: str, path: Path) -> NDArray[Any]:
     info = archive.getinfo(member)
     with archive.open(info) as file:
-        version = npy.read_magic(file)
-        header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = header(file)
+        shape, dtype = _read_header(file)
         start = file.tell()
     if dtype.hasobject:
         raise InputError(f"{path}: found Python objects in {member}; expected numbers; they are never unpickled")
@@ -97,3 +129,10 @@ def _read_array(archive: zipfile.ZipFile, member: str, path: Path) -> NDArray[An
     with archive.open(info) as file:
         array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
     return array
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = npy.read_magic(file)
+    header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = header(file)
+    return shape, dtype

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mizumashi import files
 from mizumashi.data.images import LabelledImages
+from mizumashi.data.npz import map_npz
 from mizumashi.data.readers import open_images
 from mizumashi.data.writers import write_stream
 from mizumashi.errors import InputError
@@ -82,7 +83,8 @@ def _generated_set(plan: Plan, run: GanRun, step: int, seed: int, folder: Path, 
         snapshot, labels = run.snapshot(step), plan.source.labels
         chunks = snapshot.draw(len(labels), labels=labels, seed=seed, progress=progress)
         write_stream(chunks, labels, snapshot.class_names, path, "npz", test_start=plan.source.test_start)
-    return open_images(path).renamed(f"gan@{step}")
+    # Left on disk, so that memory does not grow with the number of stages; opening it whole checks it first.
+    return replace(open_images(path), images=map_npz(path, "images"), name=f"gan@{step}")
 
 
 def _test_sets(plan: Plan, sets: dict[int, LabelledImages]) -> dict[str, LabelledImages]:
