@@ -142,7 +142,9 @@ def image_rows(rows: Sequence[tuple[str, NDArray[np.uint8]]], class_names: Seque
     width, height = float(lefts[-1] + 1), float(tops[-1] - 0.15)
 
     inches = min(0.6, max(0.3, WIDTH / width))
-    heads = [_legible(name) for name in class_names]
+    legible = [_legible(name) for name in class_names]
+    # Names that no font can draw would all look alike.
+    heads = [f"class {label}" if "□" in name else name for label, name in enumerate(legible)]
     heads = [head if len(head) <= LONGEST_NAME else head[: LONGEST_NAME - 1] + "…" for head in heads]
     labels = [_legible(name) for name, _ in rows]
     longest_head, longest_label = max(map(_inches, heads)), max(map(_inches, labels))
