@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,12 +22,17 @@ Runs = dict[str, list[dict[str, float]]]
 
 
 def run_alternating(script: str, variants: Sequence[str], rounds: int) -> Runs:
-    """Run `python script VARIANT` for each variant in turn, `rounds` times; each prints one JSON object last."""
+    """Run `python script VARIANT` for each variant in turn, `rounds` times; each prints one JSON object last.
+
+    What a run printed is given with "wall (s)", the life of its process from a cold start.
+    """
     runs: Runs = {variant: [] for variant in variants}
     for turn in range(rounds):
         for variant in variants if turn % 2 == 0 else reversed(variants):
+            start = time.perf_counter()
             done = subprocess.run([sys.executable, script, variant], check=True, capture_output=True, text=True)
-            runs[variant].append(json.loads(done.stdout.splitlines()[-1]))
+            wall = {"wall (s)": time.perf_counter() - start}
+            runs[variant].append(wall | json.loads(done.stdout.splitlines()[-1]))
             print(f"round {turn + 1} of {rounds}  {variant}: {runs[variant][-1]}", file=sys.stderr, flush=True)
     return runs
 

@@ -73,6 +73,8 @@ class Generator(nn.Module):
         labels_NK = one_hot(labels, self.shape.classes).to(latents.dtype)
         hidden = self.project(torch.cat([latents, labels_NK], dim=1))
         hidden = hidden.unflatten(1, (-1, self.side, self.side))
+        # As the next layer's gradient will lie: PyTorch's backward passes crawl where the layouts differ.
+        hidden = hidden.contiguous(memory_format=torch.channels_last)
         hidden = self.project_norm(hidden).relu()
         hidden = self.norm1(self.grow1(hidden)).relu()
         hidden = self.norm2(self.grow2(hidden)).relu()

@@ -153,6 +153,7 @@ class _Training:
             network = kind(shape)
         network.to_empty(device="cpu")
         initialise(network, torch_generator(self.config.seed, name))
+        # Not the fused one: its last bits depend on where in memory the weights happen to lie.
         optimizer = torch.optim.Adam(network.parameters(), self.config.learning_rate, betas=(self.config.beta1, 0.999))
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         prepared = self.fabric.setup(network, optimizer)
