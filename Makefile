@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: study test slow clean
+.PHONY: study test slow bench clean
 
 # The main job on the digits that ship inside scikit-learn, to a finished report in studies/digits/.
 study: $(READY)
@@ -25,6 +25,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
+
+# Every benchmark, on an idle machine; the whole takes an hour. MIZUMASHI_DATA names the folder of the real sets.
+bench: $(READY)
+	for subject in gan_step sampling softmax quality study growth; do $(BIN)/python benchmarks/$$subject.py || exit 1; done
 
 clean:
 	rm -rf .venv studies

@@ -31,6 +31,7 @@ LEVERS = {
     "plain + no weight gradients for D in G's step": {"skip"},
     "plain + first layer as Linear": {"linear"},
     "plain + bf16": {"bf16"},
+    "plain + fused Adam": {"fused"},
     "all levers, float32": {"memory", "channels_last", "skip", "linear"},
     "all levers, bf16": {"memory", "channels_last", "skip", "linear", "bf16"},
 }
@@ -61,7 +62,10 @@ def plain_step(levers: set[str]):
     if "channels_last" in levers:
         generator.to(memory_format=torch.channels_last)
         discriminator.to(memory_format=torch.channels_last)
-    optimizers = [torch.optim.Adam(net.parameters(), 2e-4, betas=(0.5, 0.999)) for net in (generator, discriminator)]
+    optimizers = [
+        torch.optim.Adam(net.parameters(), 2e-4, betas=(0.5, 0.999), fused="fused" in levers or None)
+        for net in (generator, discriminator)
+    ]
     images, labels = torch.rand(2048, 1, 28, 28) * 2 - 1, torch.randint(10, (2048,))
     ones, zeros = torch.ones(64), torch.zeros(64)
     precision = torch.autocast("cpu", torch.bfloat16) if "bf16" in levers else contextlib.nullcontext()

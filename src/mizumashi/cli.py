@@ -26,7 +26,7 @@ from mizumashi.studies.config import StudyConfig
 from mizumashi.usage import explain
 
 Images = Annotated[str, Positional, arg(metavar="IMAGES")]
-Preset = Literal["paper", "small"]
+Preset = Literal["paper", "fast", "small"]
 
 GOES_ON = "stopped; the same command goes on"
 STARTS_OVER = "stopped; nothing was written"
@@ -52,7 +52,7 @@ class Study:
         images: the images to inflate: digits, mnist, faxocr, or a path.
         target: another domain's images, to be tested on.
         out: the study's folder (default: studies/IMAGES or studies/IMAGES-to-TARGET).
-        preset: the GAN's settings to start from: the paper's, or a short schedule for small sets.
+        preset: the GAN's settings to start from: the paper's, fast ones, or a short schedule for small sets.
         data_dir: the folder of the known sets (default: MIZUMASHI_DATA, then a download).
         accelerator: the device: auto, cpu, cuda, ...
         config: how much the study does.
@@ -94,7 +94,7 @@ class Train:
     Args:
         images: digits, mnist, faxocr, or a path; of a set with parts, the training part is used.
         out: the run's folder.
-        preset: the settings to start from: the paper's, or a short schedule for small sets.
+        preset: the settings to start from: the paper's, fast ones, or a short schedule for small sets.
         data_dir: the folder of the known sets (default: MIZUMASHI_DATA, then a download).
         accelerator: the device: auto, cpu, cuda, ...
         gan: the GAN's settings.

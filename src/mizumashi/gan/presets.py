@@ -18,4 +18,13 @@ def small() -> GanConfig:
     return GanConfig(steps=1200, widths=(32, 64, 128))
 
 
-PRESETS: dict[str, Callable[[], GanConfig]] = {"paper": paper, "small": small}
+def fast() -> GanConfig:
+    """As many steps as the paper's with networks of a quarter of its widths and a higher learning rate.
+
+    Over six seeds on MNIST its last stage trains softmax regression as well as the paper preset's does, at about a
+    quarter of the time (benchmarks/README.md).
+    """
+    return GanConfig(widths=(16, 32, 64), learning_rate=1e-3)
+
+
+PRESETS: dict[str, Callable[[], GanConfig]] = {"paper": paper, "fast": fast, "small": small}
