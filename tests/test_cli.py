@@ -71,9 +71,9 @@ def test_study_leaves_a_report_and_report_draws_it_again(
 
 GAN_OPTIONS = (
     "--preset small --steps 9 --snapshots 3 9 --batch-size 8 --latent-size 7 --widths 1 2 3 "
-    "--objective minimax --learning-rate 0.1 --beta1 0.2 --seed 4 --precision 16-mixed"
+    "--objective minimax --learning-rate 0.1 --schedule decay --beta1 0.2 --seed 4 --precision 16-mixed"
 )
-GAN = GanConfig(9, (3, 9), 8, 7, (1, 2, 3), "minimax", 0.1, 0.2, 4, "16-mixed")
+GAN = GanConfig(9, (3, 9), 8, 7, (1, 2, 3), "minimax", 0.1, "decay", 0.2, 4, "16-mixed")
 SMALL = GanConfig(steps=1200, widths=(32, 64, 128))
 
 PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
@@ -170,7 +170,7 @@ def test_a_preset_sets_the_defaults_and_options_override_it():
     assert parse(["study", "digits"]).config.gan.stages == (300, 600, 1200, 2400)
 
 
-GAN_NAMES = "steps snapshots batch-size latent-size widths objective learning-rate beta1 seed precision"
+GAN_NAMES = "steps snapshots batch-size latent-size widths objective learning-rate schedule beta1 seed precision"
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,10 @@ COMMANDS = "study, train, generate, evaluate, data, report; see `mizumashi --hel
         ("train digits --out x --widths 1 2", "found 2 values after --widths; expected 3 values, each a whole number"),
         ("data digits --out", "found no value after --out; expected a path; see"),
         ("study --precision 8", "found '8' for --precision; expected one of auto, 32-true, bf16-mixed, 16-mixed; see"),
-        ("study --preset smal", "found 'smal' for --preset (did you mean 'small'?); expected one of paper, fast, small; see"),
+        (
+            "study --preset smal",
+            "found 'smal' for --preset (did you mean 'small'?); expected one of paper, fast, small; see",
+        ),
         ("data digits --preprocess mnist", "(did you mean 'mnist-style'?); expected one of mnist-style; see"),
         ("data digits faxocr", "found 'faxocr' left over; expected only IMAGES and options; see"),
     ],

@@ -74,6 +74,8 @@ def evaluate(
 ) -> "tuple[np.ndarray, np.ndarray]":
     """Train the paper's softmax regression on each training set and score it on each test set.
 
+    All models learn at one rate, the lowest that suits a training set: the tutorial's, unless images are bright.
+
     Args:
         training: R sets; of a set with parts, its training part.
         tests: T sets; of a set with parts, its test part.
@@ -86,7 +88,7 @@ def evaluate(
     Raises:
         InputError: the sets do not fit together, or a test set is a training set's images again.
     """
-    from mizumashi.classify.softmax import score, train_softmax
+    from mizumashi.classify.softmax import SoftmaxConfig, score, suited_rate, train_softmax
 
     sets = [images if images.test_start is None else images.train for images in training]
     scored = [_test_part(images) for images in tests]
@@ -100,7 +102,8 @@ def evaluate(
         for trained in sets if given.test_start is None else ():  # a set's own parts are its own affair
             require_unseen(trained, images)
     numbers = [seed for _ in sets for seed in range(seeds)]
-    models = train_softmax([images for images in sets for _ in range(seeds)], numbers, progress=progress)
+    config = SoftmaxConfig(learning_rate=min(map(suited_rate, sets)))
+    models = train_softmax([images for images in sets for _ in range(seeds)], numbers, config, progress=progress)
     scores = [[score(model, images) for images in scored] for model in models]
     found = np.array([[(cell.accuracy, cell.loss) for cell in row] for row in scores])
     found = found.reshape(len(sets), seeds, len(scored), 2).transpose(3, 0, 2, 1)

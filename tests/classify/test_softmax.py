@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 
-from mizumashi.classify.softmax import SoftmaxConfig, SoftmaxModel, learning_rate, score, train_softmax
+from mizumashi.classify.softmax import SoftmaxConfig, SoftmaxModel, score, suited_rate, train_softmax
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.errors import InputError
@@ -112,15 +112,15 @@ def test_the_rate_is_lowered_where_the_tutorials_would_diverge():
     images = LabelledImages.from_arrays(photographs, labels)
     rows = np.c_[photographs.reshape(300, -1) / 255, np.ones(300)]
     largest = np.linalg.norm(rows, 2) ** 2 / 300
-    assert learning_rate(images, SoftmaxConfig()) == pytest.approx(0.5 * 50 / largest)
-    tutorial, lowered = SoftmaxConfig(steepest=1e9), SoftmaxConfig()
+    assert suited_rate(images) == pytest.approx(4 / largest)
+    tutorial, lowered = SoftmaxConfig(), SoftmaxConfig(learning_rate=suited_rate(images))
     diverged, steady = (score(train_softmax([images], [0], config)[0], images).loss for config in (tutorial, lowered))
     assert diverged > 3 * np.log(3)
     assert steady < np.log(3)
 
 
 def test_the_rate_is_the_tutorials_on_digits(digits: LabelledImages):
-    assert learning_rate(digits, SoftmaxConfig()) == 0.5
+    assert suited_rate(digits) == 0.5
 
 
 def test_bfloat16_products_change_the_model_a_little_and_leave_no_trace(digits: LabelledImages):
@@ -147,6 +147,6 @@ def test_the_papers_model_1_on_mnist(data_folder: Path):
     mnist = open_images("mnist", data_dir=data_folder)
     (model,) = train_softmax([mnist.train], [0])
     found = score(model, mnist.test)
-    assert learning_rate(mnist.train, SoftmaxConfig()) == 0.5
+    assert suited_rate(mnist.train) == 0.5
     assert found.accuracy == pytest.approx(0.915, abs=0.01)  # the paper, table 1
     assert found.loss == pytest.approx(0.294, abs=0.02)  # the paper, table 2

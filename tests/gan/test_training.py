@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
@@ -165,6 +166,29 @@ def test_auto_takes_bfloat16_where_it_is_fast_and_the_run_says_so(
     assert auto.description["config"]["precision"] == auto.snapshot().precision == taken
     train(blobs, tmp_path / "named", replace(TINY, precision=taken), accelerator="cpu")  # type: ignore[arg-type]
     assert tree(tmp_path / "auto") == tree(tmp_path / "named")
+
+
+def test_a_decaying_rate_moves_the_weights_less_and_resumes_at_its_place(blobs: LabelledImages, tmp_path: Path):
+    def stop(task: str, done: int, total: int, note: str) -> None:
+        if done == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    decay = replace(TINY, schedule="decay", snapshots=(3, 6))
+    train(blobs, tmp_path / "constant", replace(TINY, snapshots=(3, 6)))
+    train(blobs, tmp_path / "decay", decay)
+    with pytest.raises(KeyboardInterrupt):
+        train(blobs, tmp_path / "stopped", decay, progress=stop)
+    train(blobs, tmp_path / "stopped", decay)
+    assert tree(tmp_path / "stopped") == tree(tmp_path / "decay")
+    weights = {
+        (name, step): load_file(tmp_path / name / "snapshots" / f"step-{step:06d}.safetensors")["paint.weight"]
+        for name in ("constant", "decay")
+        for step in (3, 6)
+    }
+    assert torch.equal(weights["constant", 3], weights["decay", 3])  # the first half is the same
+    # Adam's early steps are as long as the rate: 1, 1, 1 against 1, 2/3, 1/3 of it.
+    constant, decayed = ((weights[name, 6] - weights[name, 3]).norm() for name in ("constant", "decay"))
+    assert 0.5 < float(decayed / constant) < 0.8
 
 
 def test_minimax_trains_with_losses_that_are_never_positive(blobs: LabelledImages, tmp_path: Path):

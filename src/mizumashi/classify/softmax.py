@@ -3,9 +3,8 @@
 One dense layer, zero start, plain stochastic gradient descent on the mean cross-entropy (the paper, section 5
 and eq. 4; the settings are those of TensorFlow's mnist_softmax tutorial).
 
-The tutorial's learning rate suits images that are mostly black, as MNIST's. The longest step that does not overshoot
-shrinks as the images grow brighter and larger, and on photographs descent at that rate diverges; there it is lowered,
-see `learning_rate`.
+The tutorial's learning rate suits images that are mostly black, as MNIST's; on photographs descent at that rate
+diverges. `suited_rate` gives the rate for a set.
 
 Shapes: M models, B images in a mini-batch, D = H x W x C pixels, K classes.
 """
@@ -26,6 +25,10 @@ from mizumashi.errors import InputError
 from mizumashi.progress import Progress, silent
 from mizumashi.randomness import numpy_generator
 
+TUTORIAL_RATE = 0.5
+TUTORIAL_CURVATURE = 50.0
+"""Up to here the tutorial's rate is used: MNIST's curvature is 36, that of small photographs some 700."""
+
 
 @dataclass(frozen=True)
 class SoftmaxConfig:
@@ -35,8 +38,6 @@ class SoftmaxConfig:
         steps: training steps.
         batch_size: images in a mini-batch.
         learning_rate: of plain SGD, for pixels in [0, 1].
-        steepest: the curvature of a training set up to which `learning_rate` is used as it is; above it the rate
-            is lowered in proportion. MNIST's is 36, that of small photographs many hundreds.
         precision: of the products' factors; with "bf16-mixed" weights are rounded to 8 bits before they are
             multiplied (pixels need no more), while sums and the weights themselves stay float32: several times
             faster where the processor has such products, and of no effect elsewhere.
@@ -47,12 +48,11 @@ class SoftmaxConfig:
 
     steps: int = 1000
     batch_size: int = 100
-    learning_rate: float = 0.5
-    steepest: float = 50.0
+    learning_rate: float = TUTORIAL_RATE
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
     def __post_init__(self) -> None:
-        for what in ("steps", "batch_size", "learning_rate", "steepest"):
+        for what in ("steps", "batch_size", "learning_rate"):
             if getattr(self, what) <= 0:
                 raise InputError(f"found {what} {getattr(self, what)}; expected more than 0")
 
@@ -123,7 +123,6 @@ def train_softmax(
     drawn_MBD = np.empty((models, config.batch_size, pixels), np.uint8)
     labels_MB = np.empty((models, config.batch_size), np.int64)
     batch_MBD = torch.empty(models, config.batch_size, pixels)
-    rates_M = torch.tensor([learning_rate(images, config) for images in sets])
     with _products_in(config.precision):
         for step in range(config.steps):
             for model, (table, order) in enumerate(zip(tables, orders, strict=True)):
@@ -131,7 +130,7 @@ def train_softmax(
                 table.take(chosen, axis=0, out=drawn_MBD[model], mode="clip")
                 labels_MB[model] = sets[model].labels[chosen]
             batch_MBD.copy_(torch.from_numpy(drawn_MBD))
-            _descend(weights_MKD, bias_MK1, batch_MBD, torch.from_numpy(labels_MB), rates_M)
+            _descend(weights_MKD, bias_MK1, batch_MBD, torch.from_numpy(labels_MB), config.learning_rate)
             if (step + 1) % 20 == 0 or step + 1 == config.steps:
                 progress(f"{models} softmax models", step + 1, config.steps, "")
     weights_MDK = weights_MKD.mul_(255).transpose(1, 2).contiguous()
@@ -153,21 +152,22 @@ def score(model: SoftmaxModel, images: LabelledImages) -> Score:
     return Score(float(right.mean()), float(loss), len(images))
 
 
-def learning_rate(images: LabelledImages, config: SoftmaxConfig) -> float:
-    """The rate for a training set: the configured one, lowered in proportion to a curvature above `config.steepest`.
+def suited_rate(images: LabelledImages) -> float:
+    """The learning rate for training on such images: the tutorial's, or where that would diverge, one that cannot.
 
-    The curvature is the largest eigenvalue of the mean of x x', where x is an image in [0, 1] with a 1 for the bias;
-    half of it bounds the second derivative of the loss. The mean goes over some thousand images, evenly spaced.
+    The curvature is the largest eigenvalue of the mean of x x', where x is an image in [0, 1] with a 1 for the bias
+    (over some thousand images, evenly spaced). Half of it bounds the second derivative of the loss, and descent at
+    less than 2 / that bound converges; above `TUTORIAL_CURVATURE` the rate is 4 / curvature.
 
     Example:
         >>> white = LabelledImages.from_arrays(np.full((4, 3, 33), 255), [0, 1, 0, 1])
-        >>> round(learning_rate(white, SoftmaxConfig()), 6)  # 99 pixels and the bias: a curvature of 100
-        0.25
+        >>> round(suited_rate(white), 6)  # 99 pixels and the bias: a curvature of 100
+        0.04
     """
     some_ND = images.images[:: max(1, len(images) // 1000)].reshape(-1, images.images[0].size) / 255
     some_ND = np.pad(some_ND, ((0, 0), (0, 1)), constant_values=1)
     curvature = float(np.linalg.eigvalsh(some_ND @ some_ND.T)[-1]) / len(some_ND)
-    return config.learning_rate * min(1.0, config.steepest / curvature)
+    return TUTORIAL_RATE if curvature <= TUTORIAL_CURVATURE else 4 / curvature
 
 
 class _Order:
@@ -206,7 +206,7 @@ def _products_in(precision: str) -> Iterator[None]:
         matmul.fp32_precision = before
 
 
-def _descend(weights_MKD: Tensor, bias_MK1: Tensor, batch_MBD: Tensor, labels_MB: Tensor, rates_M: Tensor) -> None:
+def _descend(weights_MKD: Tensor, bias_MK1: Tensor, batch_MBD: Tensor, labels_MB: Tensor, rate: float) -> None:
     """One step of gradient descent, in place; the gradient of the mean cross-entropy in closed form.
 
     Pixels are 255 times too large and weights as much too small: the logits are right, and so is every step. The
@@ -215,7 +215,7 @@ def _descend(weights_MKD: Tensor, bias_MK1: Tensor, batch_MBD: Tensor, labels_MB
     error_MKB = torch.baddbmm(bias_MK1, weights_MKD, batch_MBD.transpose(1, 2)).softmax(dim=1)
     labels_M1B = labels_MB[:, None]
     error_MKB.scatter_add_(1, labels_M1B, torch.full_like(labels_M1B, -1, dtype=torch.float32))
-    error_MKB *= rates_M[:, None, None] / batch_MBD.shape[1]
+    error_MKB *= rate / batch_MBD.shape[1]
     weights_MKD.baddbmm_(error_MKB, batch_MBD, alpha=-1 / 255**2)
     bias_MK1.sub_(error_MKB.sum(dim=2, keepdim=True))
 

@@ -7,6 +7,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 
 Objective = Literal["non-saturating", "minimax"]
+Schedule = Literal["constant", "decay"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 SIZES = (16, 28, 32, 64)
@@ -26,6 +27,8 @@ class GanConfig:
         widths: channels of the three inner layers at the discriminator's end; the generator mirrors them.
         objective: what the generator minimises; see `mizumashi.gan.losses`.
         learning_rate: Adam's, for both networks.
+        schedule: "constant" keeps the learning rate; "decay" lowers it in the second half of the steps, in a straight
+            line to zero, which calms the last stages.
         beta1: Adam's first decay rate; the second is 0.999.
         seed: decides the weights, the order of the images and the latents.
         precision: Lightning Fabric's name for the arithmetic, or "auto": "bf16-mixed" where the device multiplies
@@ -47,6 +50,7 @@ class GanConfig:
     widths: tuple[int, int, int] = (64, 128, 256)
     objective: Objective = "non-saturating"
     learning_rate: float = 2e-4
+    schedule: Schedule = "constant"
     beta1: float = 0.5
     seed: int = 0
     precision: Precision = "auto"
@@ -58,6 +62,19 @@ class GanConfig:
         A stage is a step of training as studies and reports speak of it: what the GAN could draw by then.
         """
         return self.snapshots or tuple(sorted({max(1, self.steps // part) for part in (8, 4, 2, 1)}))
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0.
+
+        Example:
+            >>> config = GanConfig(steps=8, learning_rate=1.0, schedule="decay")
+            >>> [config.rate(step) for step in range(8)]
+            [1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
+        """
+        half = self.steps // 2
+        if self.schedule == "constant" or step < half:
+            return self.learning_rate
+        return self.learning_rate * (self.steps - step) / (self.steps - half)
 
 
 def require_valid(config: GanConfig) -> None:

@@ -215,6 +215,8 @@ class _Training:
                 f"stopped before that step; train with a lower --learning-rate{exact}, in a new --out"
             )
         optimizer.zero_grad()
+        for group in optimizer.param_groups:
+            group["lr"] = self.config.rate(step)
         self.fabric.backward(loss)
         optimizer.step()
         return value

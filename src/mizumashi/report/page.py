@@ -171,7 +171,7 @@ def _what_was_done(plan: dict[str, Any]) -> str:
         "- Generated sets have the source's labels, image by image, and its training and test part; mixed sets are "
         "half real and half generated and as large as the real one.",
         f"- Classifier: softmax regression, {plan['classifier']['steps']} steps of "
-        f"{plan['classifier']['batch_size']} images.",
+        f"{plan['classifier']['batch_size']} images at a learning rate of {plan['classifier']['learning_rate']:.3g}.",
         f"- Repeated with {_counted(plan['seeds'], 'GAN')}, {_counted(plan['classifier_seeds'], 'classifier')} each.",
     ]
     if target:

@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mizumashi import files
-from mizumashi.classify.softmax import SoftmaxConfig
+from mizumashi.classify.softmax import SoftmaxConfig, suited_rate
 from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.data.overlap import require_unseen
 from mizumashi.descriptions import differences
@@ -45,10 +46,13 @@ class Plan:
         first = self.config.gan.seed
         return list(range(first, first + self.config.seeds))
 
-    @property
+    @cached_property
     def classifier(self) -> SoftmaxConfig:
-        """The classifiers' configuration; their products are as precise as the GAN's."""
-        return SoftmaxConfig(precision="bf16-mixed" if self.config.gan.precision == "bf16-mixed" else "32-true")
+        """The classifiers' configuration, one for all recipes: a rate that suits the source, the GAN's precision."""
+        precision: Literal["32-true", "bf16-mixed"] = (
+            "bf16-mixed" if self.config.gan.precision == "bf16-mixed" else "32-true"
+        )
+        return SoftmaxConfig(learning_rate=suited_rate(self.source.train), precision=precision)
 
     def check(self) -> None:
         """Raise `InputError` unless the study can be done."""
