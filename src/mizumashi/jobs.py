@@ -1,5 +1,6 @@
 """What the command line and the Python API do, from names and paths to results."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from mizumashi.progress import Progress, silent
 from mizumashi.studies.config import StudyConfig
 from mizumashi.studies.plan import MOST_SEEDS, Plan
 from mizumashi.studies.results import StudyResult
+
+_log = logging.getLogger("mizumashi")
 
 TEST_SHARE = 0.2
 """What a study keeps for testing where the source has no test part of its own."""
@@ -59,6 +62,10 @@ def study(
     name = opened.name if tested is None else f"{opened.name}-to-{tested.name}"
     if tested is not None and tested.name == opened.name:
         tested = tested.renamed(f"{tested.name} (target)")
+    for part in (opened.test, *([] if tested is None else [tested])):
+        absent = [name for name, count in zip(part.class_names, part.counts, strict=True) if not count]
+        if absent:
+            _log.warning("%s has no image of %s: no accuracy here speaks of them", part.name, ", ".join(absent))
     plan = Plan(opened, tested, config or StudyConfig())
     folder = Path(out) if out else Path("studies") / name
     run_study(plan, folder, accelerator=accelerator, progress=progress)

@@ -274,6 +274,14 @@ def test_many_recipes_are_trained_a_few_at_a_time(
     assert len(recorder.trained) == 10
 
 
+def test_classes_that_no_test_image_has_are_named(
+    recorder: Recorder, source: LabelledImages, target: LabelledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    some = target.take(np.flatnonzero(target.labels != 1))
+    study(source, target=some, out=tmp_path / "study", config=CONFIG)
+    assert [record.message for record in caplog.records] == ["faxes has no image of 1: no accuracy here speaks of them"]
+
+
 def test_evaluate_trains_on_training_parts_and_scores_test_parts(
     recorder: Recorder, source: LabelledImages, target: LabelledImages
 ):
