@@ -46,7 +46,7 @@ def side_by_side(result: StudyResult, name: str) -> str:
     numbers, paper = getattr(result, name), paper_table(name)
     rows = []
     for number, recipe in enumerate(result.recipes):
-        cells = [f"{number + 1} `{recipe}`"]
+        cells = [f"{number + 1} {recipe}"]
         for test, values in zip(result.tests, numbers[number], strict=True):
             told = paper.get((paper_name(recipe), paper_name(test)))
             cells.append(spread(values) + (f" ({told:.3f})" if told is not None else ""))
@@ -89,7 +89,7 @@ def claims(result: StudyResult) -> list[tuple[str, bool, str]]:
         (
             "Each GAN test set is read best by the model that was trained on that stage",
             all(recipe == stage for stage, recipe in best.items()),
-            "; ".join(f"{stage}: `{recipe}`" for stage, recipe in best.items()),
+            "; ".join(f"{stage}: {recipe}" for stage, recipe in best.items()),
         ),
         (
             "Model 9 reads every GAN test set better than model 1 does",
@@ -122,7 +122,7 @@ def main() -> None:
     """Print the page."""
     result = StudyResult.read(sys.argv[1])
     plan = result.plan
-    rows = [[claim, "held" if held else "**did not hold**", numbers] for claim, held, numbers in claims(result)]
+    rows = [[claim, "held" if held else "did not hold", numbers] for claim, held, numbers in claims(result)]
     print((HERE / "head.md").read_text(encoding="utf-8"))
     print(f"{len(result.seeds)} seeds; {plan['target']['count']} FaxOCR images; {versions(plan)}.\n")
     prose = markdown(["claim", "here", "numbers"], rows).replace("---:", ":---")

@@ -182,6 +182,16 @@ def test_a_damaged_study_is_one_line(
         draw(tmp_path / "study")
 
 
+@pytest.mark.parametrize("key", ["gan", "classifier", "seeds", "source", "versions"])
+def test_a_plan_that_lacks_something_is_one_line(finished: StudyResult, tmp_path: Path, key: str):
+    shutil.copytree(finished.path, tmp_path / "study")
+    results = json.loads((tmp_path / "study" / "results.json").read_text())
+    del results["plan"][key]
+    (tmp_path / "study" / "results.json").write_text(json.dumps(results))
+    with pytest.raises(InputError, match=r"results\.json: found a damaged or foreign file"):
+        draw(tmp_path / "study")
+
+
 def test_an_unfinished_folder_is_no_result(tmp_path: Path):
     with pytest.raises(InputError, match="found no finished study"):
         StudyResult.read(tmp_path)

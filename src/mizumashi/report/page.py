@@ -54,11 +54,13 @@ def draw(folder: Path, *, progress: Progress = silent) -> StudyResult:
         matrix = tables.matrix(result.recipes, result.tests, numbers)
         files.write_text(folder / "tables" / f"{name}.md", matrix + "\n")
     files.write_text(folder / "tables" / "gains.md", _gains(result) + "\n")
-    drawings = list(_drawings(result))
+    with files.expect_undamaged(folder / "results.json", "the study's command writes it again"):
+        drawings = list(_drawings(result))
+        report = _report(result, drawings)
     for done, (name, _, make) in enumerate(drawings, start=1):
         figures.save(make(), folder / "figures" / name)
         progress("figures", done, len(drawings), "")
-    files.write_text(folder / "report.md", _report(result, drawings))
+    files.write_text(folder / "report.md", report)
     return result
 
 
@@ -189,7 +191,7 @@ def _unlike_paper(gan: dict[str, Any]) -> str:
     unlike = [
         f"{key} {gan[key]} (paper preset: {value})"
         for key, value in wanted.items()
-        if key not in ("seed", "precision") and gan[key] != value
+        if key not in ("seed", "precision") and gan.get(key, value) != value
     ]
     return "not the paper's schedule: " + ", ".join(unlike) if unlike else "all as in the paper preset"
 
