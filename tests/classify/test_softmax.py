@@ -86,7 +86,8 @@ def test_every_image_is_seen_once_an_epoch():
     from mizumashi.classify.softmax import _Order
 
     order = _Order(count=7, seed=0)
-    seen = np.concatenate([order.batch(step, 5) for step in range(7)])
+    seen = order.batches(0, 7, 5).ravel()
+    assert seen.tolist() == np.concatenate([order.batches(step, 1, 5)[0] for step in range(7)]).tolist()
     for epoch in range(5):
         assert sorted(seen[7 * epoch : 7 * epoch + 7]) == list(range(7))
 

@@ -12,6 +12,7 @@ Shapes: M models, B images in a mini-batch, D = H x W x C pixels, K classes.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,8 @@ from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.errors import InputError
 from mizumashi.progress import Progress, silent
 from mizumashi.randomness import numpy_generator
+
+_STEPS_AT_ONCE = 20  # whose mini-batches are chosen together
 
 TUTORIAL_RATE = 0.5
 TUTORIAL_CURVATURE = 50.0
@@ -117,22 +120,19 @@ def train_softmax(
     _require_usable(sets)
     models, pixels, classes = len(sets), int(np.prod(sets[0].images.shape[1:])), len(sets[0].class_names)
     orders = [_Order(len(images), seed) for images, seed in zip(sets, seeds, strict=True)]
-    tables = [images.images.reshape(len(images), pixels) for images in sets]
     # Pixels stay 0 ... 255 and the weights are kept divided by 255, which saves a pass over every mini-batch.
     weights_MKD, bias_MK1 = torch.zeros(models, classes, pixels), torch.zeros(models, classes, 1)
     drawn_MBD = np.empty((models, config.batch_size, pixels), np.uint8)
-    labels_MB = np.empty((models, config.batch_size), np.int64)
     batch_MBD = torch.empty(models, config.batch_size, pixels)
     with _products_in(config.precision):
-        for step in range(config.steps):
-            for model, (table, order) in enumerate(zip(tables, orders, strict=True)):
-                chosen = order.batch(step, config.batch_size)
-                table.take(chosen, axis=0, out=drawn_MBD[model], mode="clip")
-                labels_MB[model] = sets[model].labels[chosen]
-            batch_MBD.copy_(torch.from_numpy(drawn_MBD))
-            _descend(weights_MKD, bias_MK1, batch_MBD, torch.from_numpy(labels_MB), config.learning_rate)
-            if (step + 1) % 20 == 0 or step + 1 == config.steps:
-                progress(f"{models} softmax models", step + 1, config.steps, "")
+        for first in range(0, config.steps, _STEPS_AT_ONCE):
+            steps = min(_STEPS_AT_ONCE, config.steps - first)
+            chosen_SMB = np.stack([order.batches(first, steps, config.batch_size) for order in orders], axis=1)
+            for chosen_MB in chosen_SMB:
+                labels_MB = _gather(sets, chosen_MB, drawn_MBD)
+                batch_MBD.copy_(torch.from_numpy(drawn_MBD))
+                _descend(weights_MKD, bias_MK1, batch_MBD, torch.from_numpy(labels_MB), config.learning_rate)
+            progress(f"{models} softmax models", first + steps, config.steps, "")
     weights_MDK = weights_MKD.mul_(255).transpose(1, 2).contiguous()
     return [SoftmaxModel(weights_MDK[m].numpy(), bias_MK1[m, :, 0].numpy()) for m in range(models)]
 
@@ -177,14 +177,15 @@ class _Order:
         self.count, self.seed = count, seed
         self._epochs: dict[int, NDArray[np.int64]] = {}
 
-    def batch(self, step: int, size: int) -> NDArray[np.int64]:
-        positions = np.arange(step * size, (step + 1) * size)
+    def batches(self, first: int, steps: int, size: int) -> NDArray[np.int64]:
+        """The images of the mini-batches of `steps` steps from `first` on: steps x size."""
+        positions = np.arange(first * size, (first + steps) * size)
         epochs = positions // self.count
-        chosen = np.empty(size, np.int64)
+        chosen = np.empty(steps * size, np.int64)
         for epoch in range(epochs[0], epochs[-1] + 1):
             here = epochs == epoch
             chosen[here] = self._permutation(epoch)[positions[here] % self.count]
-        return chosen
+        return chosen.reshape(steps, size)
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._epochs:
@@ -192,6 +193,22 @@ class _Order:
             permutation = numpy_generator(self.seed, "softmax epoch", epoch).permutation(self.count)
             self._epochs = kept | {epoch: permutation}
         return self._epochs[epoch]
+
+
+def _gather(
+    sets: Sequence[LabelledImages], chosen_MB: NDArray[np.int64], drawn_MBD: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Put each model's images into `drawn_MBD` and give their labels; neighbours with one set are drawn together."""
+    labels_MB = np.empty_like(chosen_MB)
+    start = 0
+    for _, alike in groupby(sets, key=id):
+        images, *others = alike
+        some = slice(start, start + 1 + len(others))
+        table_ND = images.images.reshape(len(images), -1)
+        table_ND.take(chosen_MB[some], axis=0, out=drawn_MBD[some], mode="clip")
+        labels_MB[some] = images.labels[chosen_MB[some]]
+        start = some.stop
+    return labels_MB
 
 
 @contextmanager
