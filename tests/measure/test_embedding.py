@@ -110,3 +110,13 @@ def test_the_map_tells_what_the_pixels_tell(data_folder: Path) -> None:
     for name, images in rows.items():
         on_map = own_neighbour_share(positions.reference, positions.others[name])
         assert on_map == pytest.approx(own_neighbour_share(pixels, images.astype(np.float64)), abs=0.1)
+
+
+def test_the_map_does_not_depend_on_the_number_of_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 20))
+    maps = []
+    for processors in (1, 3):
+        monkeypatch.setattr("mizumashi.measure.embedding.os.cpu_count", lambda count=processors: count)
+        maps.append(shared_map(rows[:150], {"other": rows[150:]}, seed=0))
+    np.testing.assert_array_equal(maps[0].reference, maps[1].reference)
+    np.testing.assert_array_equal(maps[0].others["other"], maps[1].others["other"])
