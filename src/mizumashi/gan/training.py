@@ -83,8 +83,8 @@ def describe(images: LabelledImages, config: GanConfig) -> dict[str, Any]:
 def resolved(config: GanConfig, accelerator: str) -> GanConfig:
     """The configuration with "auto" replaced by the precision that suits the device.
 
-    On a CPU and a GPU with bfloat16 products that is "bf16-mixed": about twice as fast, and over six paired seeds of
-    the paper's study its accuracies differed from float32's by no more than chance (benchmarks/README.md).
+    On a CPU and a GPU with bfloat16 products that is "bf16-mixed": faster, and over six paired seeds of the
+    paper's study its accuracies differed from float32's by no more than chance (benchmarks/README.md).
 
     Args:
         config: any configuration.
