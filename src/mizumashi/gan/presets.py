@@ -21,8 +21,8 @@ def small() -> GanConfig:
 def fast() -> GanConfig:
     """As many steps as the paper's, with networks of a quarter of its widths and a learning rate that decays.
 
-    Over six seeds its last stage trains softmax regression for MNIST as well as the paper preset's does, in a quarter of
-    the time, and for faxes a point worse (benchmarks/README.md).
+    Over six seeds its last stage trains softmax regression for MNIST as well as the paper preset's does, in a quarter
+    of the time, and for faxes a point worse (benchmarks/README.md).
     """
     return GanConfig(widths=(16, 32, 64), learning_rate=1e-3, schedule="decay")
 
