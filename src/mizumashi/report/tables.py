@@ -122,8 +122,13 @@ def differences(recipes: Sequence[str], tests: Sequence[str], accuracy: NDArray[
 
 
 def signed(values: NDArray[np.float64]) -> str:
-    """Mean and, for several values, the 95 % t interval: "+2.5 (-3.9 to +8.9)"."""
-    mean, low, high = t_interval(values)
+    """Mean and, for several values, the 95 % t interval: "+2.5 (-3.9 to +8.9)".
+
+    Example:
+        >>> signed(np.array([-0.01]))
+        '+0.0'
+    """
+    mean, low, high = (round(number, 1) + 0 for number in t_interval(values))  # + 0: no minus before zero
     return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})" if len(values) > 1 else f"{mean:+.1f}"
 
 
