@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mizumashi.data.images import LabelledImages
+from mizumashi.data.writers import write_images
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,9 @@ def blobs() -> LabelledImages:
     for image, label in zip(images, labels, strict=True):
         image[5:11, 1 + 5 * label : 5 + 5 * label] += 180
     return LabelledImages.from_arrays(images, labels, ["left", "middle", "right"], name="blobs")
+
+
+@pytest.fixture(scope="session")
+def pictures(blobs: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The blobs as a folder of PNG files, to be read only."""
+    return write_images(blobs, tmp_path_factory.mktemp("sets") / "pictures", "folder")

@@ -23,11 +23,6 @@ from mizumashi.studies.config import StudyConfig
 TINY = ["--steps", "4", "--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8"]
 
 
-@pytest.fixture(scope="module")
-def pictures(blobs: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_images(blobs, tmp_path_factory.mktemp("sets") / "pictures", "folder")
-
-
 def test_train_generate_evaluate(
     blobs: LabelledImages, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

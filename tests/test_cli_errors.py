@@ -20,11 +20,6 @@ TINY = ["--steps", "4", "--batch-size", "16", "--latent-size", "8", "--widths", 
 
 
 @pytest.fixture(scope="module")
-def pictures(blobs: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_images(blobs, tmp_path_factory.mktemp("sets") / "pictures", "folder")
-
-
-@pytest.fixture(scope="module")
 def brighter(blobs: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> Path:
     brighter = replace(blobs, images=blobs.images + 5)
     return write_images(brighter, tmp_path_factory.mktemp("sets") / "brighter", "folder")

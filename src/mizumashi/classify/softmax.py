@@ -26,6 +26,8 @@ from mizumashi.errors import InputError
 from mizumashi.progress import Progress, silent
 from mizumashi.randomness import numpy_generator
 
+Products = Literal["32-true", "bf16-mixed"]
+
 _STEPS_AT_ONCE = 20  # whose mini-batches are chosen together
 
 TUTORIAL_RATE = 0.5
@@ -41,9 +43,9 @@ class SoftmaxConfig:
         steps: training steps.
         batch_size: images in a mini-batch.
         learning_rate: of plain SGD, for pixels in [0, 1].
-        precision: of the products' factors; with "bf16-mixed" weights are rounded to 8 bits before they are
-            multiplied (pixels need no more), while sums and the weights themselves stay float32: several times
-            faster where the processor has such products, and of no effect elsewhere.
+        precision: of the products' factors. "bf16-mixed" allows oneDNN to round them to 8 bits before it multiplies,
+            which pixels survive and weights do not; sums and the weights that are kept stay float32. Whether it
+            does depends on the processor; at the least its own products are used, a quarter faster.
 
     Raises:
         InputError: a value is not above 0.
@@ -52,7 +54,7 @@ class SoftmaxConfig:
     steps: int = 1000
     batch_size: int = 100
     learning_rate: float = TUTORIAL_RATE
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Products = "32-true"
 
     def __post_init__(self) -> None:
         for what in ("steps", "batch_size", "learning_rate"):
@@ -120,6 +122,7 @@ def train_softmax(
     _require_usable(sets)
     models, pixels, classes = len(sets), int(np.prod(sets[0].images.shape[1:])), len(sets[0].class_names)
     orders = [_Order(len(images), seed) for images, seed in zip(sets, seeds, strict=True)]
+    groups = _neighbours(sets)
     # Pixels stay 0 ... 255 and the weights are kept divided by 255, which saves a pass over every mini-batch.
     weights_MKD, bias_MK1 = torch.zeros(models, classes, pixels), torch.zeros(models, classes, 1)
     drawn_MBD = np.empty((models, config.batch_size, pixels), np.uint8)
@@ -129,7 +132,7 @@ def train_softmax(
             steps = min(_STEPS_AT_ONCE, config.steps - first)
             chosen_SMB = np.stack([order.batches(first, steps, config.batch_size) for order in orders], axis=1)
             for chosen_MB in chosen_SMB:
-                labels_MB = _gather(sets, chosen_MB, drawn_MBD)
+                labels_MB = _gather(groups, chosen_MB, drawn_MBD)
                 batch_MBD.copy_(torch.from_numpy(drawn_MBD))
                 _descend(weights_MKD, bias_MK1, batch_MBD, torch.from_numpy(labels_MB), config.learning_rate)
             progress(f"{models} softmax models", first + steps, config.steps, "")
@@ -195,25 +198,31 @@ class _Order:
         return self._epochs[epoch]
 
 
-def _gather(
-    sets: Sequence[LabelledImages], chosen_MB: NDArray[np.int64], drawn_MBD: NDArray[np.uint8]
-) -> NDArray[np.int64]:
-    """Put each model's images into `drawn_MBD` and give their labels; neighbours with one set are drawn together."""
-    labels_MB = np.empty_like(chosen_MB)
-    start = 0
+def _neighbours(sets: Sequence[LabelledImages]) -> list[tuple[LabelledImages, slice]]:
+    """Each set with the places of the models next to each other that are trained on it: they are drawn together."""
+    found, start = [], 0
     for _, alike in groupby(sets, key=id):
         images, *others = alike
-        some = slice(start, start + 1 + len(others))
+        found.append((images, slice(start, start + 1 + len(others))))
+        start += 1 + len(others)
+    return found
+
+
+def _gather(
+    groups: Sequence[tuple[LabelledImages, slice]], chosen_MB: NDArray[np.int64], drawn_MBD: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Put each model's chosen images into `drawn_MBD` and give their labels: M x B."""
+    labels_MB = np.empty_like(chosen_MB)
+    for images, some in groups:
         table_ND = images.images.reshape(len(images), -1)
         table_ND.take(chosen_MB[some], axis=0, out=drawn_MBD[some], mode="clip")
         labels_MB[some] = images.labels[chosen_MB[some]]
-        start = some.stop
     return labels_MB
 
 
 @contextmanager
-def _products_in(precision: str) -> Iterator[None]:
-    """Let oneDNN round the factors of float32 products to bfloat16 for the time of the block, or not."""
+def _products_in(precision: Products) -> Iterator[None]:
+    """Allow oneDNN to round the factors of float32 products to bfloat16 for the time of the block, or forbid it."""
     matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     matmul.fp32_precision = "bf16" if precision == "bf16-mixed" else "ieee"

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mizumashi import files
-from mizumashi.classify.softmax import SoftmaxConfig, suited_rate
+from mizumashi.classify.softmax import Products, SoftmaxConfig, suited_rate
 from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.data.overlap import require_unseen
 from mizumashi.descriptions import differences
@@ -49,9 +49,7 @@ class Plan:
     @cached_property
     def classifier(self) -> SoftmaxConfig:
         """The classifiers' configuration, one for all recipes: a rate that suits the source, the GAN's precision."""
-        precision: Literal["32-true", "bf16-mixed"] = (
-            "bf16-mixed" if self.config.gan.precision == "bf16-mixed" else "32-true"
-        )
+        precision: Products = "bf16-mixed" if self.config.gan.precision == "bf16-mixed" else "32-true"
         return SoftmaxConfig(learning_rate=suited_rate(self.source.train), precision=precision)
 
     def check(self) -> None:
