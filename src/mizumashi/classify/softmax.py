@@ -9,8 +9,7 @@ diverges. `suited_rate` gives the rate for a set.
 Shapes: M models, B images in a mini-batch, D = H x W x C pixels, K classes.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -43,9 +42,9 @@ class SoftmaxConfig:
         steps: training steps.
         batch_size: images in a mini-batch.
         learning_rate: of plain SGD, for pixels in [0, 1].
-        precision: of the products' factors. "bf16-mixed" allows oneDNN to round them to 8 bits before it multiplies,
-            which pixels survive and weights do not; sums and the weights that are kept stay float32. Whether it
-            does depends on the processor; at the least its own products are used, a quarter faster.
+        precision: of the products. "bf16-mixed" rounds their factors and results to bfloat16's 8 bits, which pixels
+            survive unchanged; the weights that are kept stay float32. Twice as fast where the device multiplies
+            bfloat16 in hardware, slower elsewhere.
 
     Raises:
         InputError: a value is not above 0.
@@ -122,20 +121,19 @@ def train_softmax(
     _require_usable(sets)
     models, pixels, classes = len(sets), int(np.prod(sets[0].images.shape[1:])), len(sets[0].class_names)
     orders = [_Order(len(images), seed) for images, seed in zip(sets, seeds, strict=True)]
-    groups = _neighbours(sets)
+    groups = _groups(sets)
     # Pixels stay 0 ... 255 and the weights are kept divided by 255, which saves a pass over every mini-batch.
     weights_MKD, bias_MK1 = torch.zeros(models, classes, pixels), torch.zeros(models, classes, 1)
-    drawn_MBD = np.empty((models, config.batch_size, pixels), np.uint8)
-    batch_MBD = torch.empty(models, config.batch_size, pixels)
-    with _products_in(config.precision):
-        for first in range(0, config.steps, _STEPS_AT_ONCE):
-            steps = min(_STEPS_AT_ONCE, config.steps - first)
-            chosen_SMB = np.stack([order.batches(first, steps, config.batch_size) for order in orders], axis=1)
-            for chosen_MB in chosen_SMB:
-                labels_MB = _gather(groups, chosen_MB, drawn_MBD)
-                batch_MBD.copy_(torch.from_numpy(drawn_MBD))
-                _descend(weights_MKD, bias_MK1, batch_MBD, torch.from_numpy(labels_MB), config.learning_rate)
-            progress(f"{models} softmax models", first + steps, config.steps, "")
+    drawn_MBD = torch.empty(models, config.batch_size, pixels, dtype=torch.uint8)
+    batch_MBD = drawn_MBD.to(torch.bfloat16 if config.precision == "bf16-mixed" else torch.float32)
+    for first in range(0, config.steps, _STEPS_AT_ONCE):
+        steps = min(_STEPS_AT_ONCE, config.steps - first)
+        chosen_SMB = np.stack([order.batches(first, steps, config.batch_size) for order in orders], axis=1)
+        for chosen_MB in torch.from_numpy(chosen_SMB):
+            labels_MB = _gather(groups, chosen_MB, drawn_MBD)
+            batch_MBD.copy_(drawn_MBD)
+            _descend(weights_MKD, bias_MK1, batch_MBD, labels_MB, config.learning_rate)
+        progress(f"{models} softmax models", first + steps, config.steps, "")
     weights_MDK = weights_MKD.mul_(255).transpose(1, 2).contiguous()
     return [SoftmaxModel(weights_MDK[m].numpy(), bias_MK1[m, :, 0].numpy()) for m in range(models)]
 
@@ -198,51 +196,55 @@ class _Order:
         return self._epochs[epoch]
 
 
-def _neighbours(sets: Sequence[LabelledImages]) -> list[tuple[LabelledImages, slice]]:
-    """Each set with the places of the models next to each other that are trained on it: they are drawn together."""
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Models next to each other that are trained on the same set: their images are drawn together."""
+
+    table: Tensor  # N x D
+    labels: Tensor  # N
+    models: slice
+
+
+def _groups(sets: Sequence[LabelledImages]) -> list[_Group]:
     found, start = [], 0
     for _, alike in groupby(sets, key=id):
         images, *others = alike
-        found.append((images, slice(start, start + 1 + len(others))))
+        table_ND = np.require(images.images.reshape(len(images), -1), requirements="W")  # PyTorch warns of others
+        labels = torch.tensor(images.labels)
+        found.append(_Group(torch.from_numpy(table_ND), labels, slice(start, start + 1 + len(others))))
         start += 1 + len(others)
     return found
 
 
-def _gather(
-    groups: Sequence[tuple[LabelledImages, slice]], chosen_MB: NDArray[np.int64], drawn_MBD: NDArray[np.uint8]
-) -> NDArray[np.int64]:
+def _gather(groups: Sequence[_Group], chosen_MB: Tensor, drawn_MBD: Tensor) -> Tensor:
     """Put each model's chosen images into `drawn_MBD` and give their labels: M x B."""
-    labels_MB = np.empty_like(chosen_MB)
-    for images, some in groups:
-        table_ND = images.images.reshape(len(images), -1)
-        table_ND.take(chosen_MB[some], axis=0, out=drawn_MBD[some], mode="clip")
-        labels_MB[some] = images.labels[chosen_MB[some]]
+    labels_MB = torch.empty_like(chosen_MB)
+    for group in groups:
+        chosen = chosen_MB[group.models].flatten()
+        torch.index_select(group.table, 0, chosen, out=drawn_MBD[group.models].flatten(0, 1))
+        labels_MB[group.models] = group.labels[chosen].unflatten(0, (-1, chosen_MB.shape[1]))
     return labels_MB
-
-
-@contextmanager
-def _products_in(precision: Products) -> Iterator[None]:
-    """Allow oneDNN to round the factors of float32 products to bfloat16 for the time of the block, or forbid it."""
-    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = matmul.fp32_precision
-    matmul.fp32_precision = "bf16" if precision == "bf16-mixed" else "ieee"
-    try:
-        yield
-    finally:
-        matmul.fp32_precision = before
 
 
 def _descend(weights_MKD: Tensor, bias_MK1: Tensor, batch_MBD: Tensor, labels_MB: Tensor, rate: float) -> None:
     """One step of gradient descent, in place; the gradient of the mean cross-entropy in closed form.
 
     Pixels are 255 times too large and weights as much too small: the logits are right, and so is every step. The
-    classes come before the images, which is the order that both products are fastest in.
+    products take the order of their factors that is fastest in the batch's precision.
     """
-    error_MKB = torch.baddbmm(bias_MK1, weights_MKD, batch_MBD.transpose(1, 2)).softmax(dim=1)
+    if batch_MBD.dtype == torch.float32:
+        logits_MKB = torch.baddbmm(bias_MK1, weights_MKD, batch_MBD.transpose(1, 2))
+    else:
+        product_MBK = torch.bmm(batch_MBD, weights_MKD.to(batch_MBD.dtype).transpose(1, 2))
+        logits_MKB = product_MBK.transpose(1, 2) + bias_MK1
+    error_MKB = logits_MKB.contiguous().softmax(dim=1)
     labels_M1B = labels_MB[:, None]
     error_MKB.scatter_add_(1, labels_M1B, torch.full_like(labels_M1B, -1, dtype=torch.float32))
     error_MKB *= rate / batch_MBD.shape[1]
-    weights_MKD.baddbmm_(error_MKB, batch_MBD, alpha=-1 / 255**2)
+    if batch_MBD.dtype == torch.float32:
+        weights_MKD.baddbmm_(error_MKB, batch_MBD, alpha=-1 / 255**2)
+    else:
+        weights_MKD.sub_(torch.bmm(error_MKB.to(batch_MBD.dtype), batch_MBD), alpha=1 / 255**2)
     bias_MK1.sub_(error_MKB.sum(dim=2, keepdim=True))
 
 
