@@ -222,7 +222,7 @@ def _gather(groups: Sequence[_Group], chosen_MB: Tensor, drawn_MBD: Tensor) -> T
     for group in groups:
         chosen = chosen_MB[group.models].flatten()
         torch.index_select(group.table, 0, chosen, out=drawn_MBD[group.models].flatten(0, 1))
-        labels_MB[group.models] = group.labels[chosen].unflatten(0, (-1, chosen_MB.shape[1]))
+        labels_MB[group.models] = group.labels[chosen].reshape(-1, chosen_MB.shape[1])
     return labels_MB
 
 
