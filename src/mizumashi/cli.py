@@ -18,7 +18,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
 from mizumashi.data.formats import Format, Preprocess
 from mizumashi.errors import InputError
-from mizumashi.gan.config import GanConfig
+from mizumashi.gan.config import CHECKPOINT_EVERY, GanConfig
 from mizumashi.gan.presets import PRESETS
 from mizumashi.memory import keep_freed_memory
 from mizumashi.report.tables import visible
@@ -55,6 +55,7 @@ class Study:
         preset: the GAN's settings to start from: the paper's, fast ones, or a short schedule for small sets.
         data_dir: the folder of the known sets (default: MIZUMASHI_DATA, then a download).
         accelerator: the device: auto, cpu, cuda, ...
+        checkpoint_every: steps between two checkpoints of a GAN.
         config: how much the study does.
     """
 
@@ -66,6 +67,7 @@ class Study:
     preset: Preset = "paper"
     data_dir: Path | None = None
     accelerator: str = "auto"
+    checkpoint_every: int = CHECKPOINT_EVERY
     config: OmitArgPrefixes[StudyConfig] = field(default_factory=StudyConfig)
 
     def run(self) -> None:
@@ -81,6 +83,7 @@ class Study:
                 config=self.config,
                 data_dir=self.data_dir,
                 accelerator=self.accelerator,
+                checkpoint_every=self.checkpoint_every,
                 progress=progress,
             )
         print((result.path / "tables" / "accuracy.md").read_text(encoding="utf-8"), end="")
@@ -97,6 +100,9 @@ class Train:
         preset: the settings to start from: the paper's, fast ones, or a short schedule for small sets.
         data_dir: the folder of the known sets (default: MIZUMASHI_DATA, then a download).
         accelerator: the device: auto, cpu, cuda, ...
+        resume: auto goes on with the run in --out or starts one; true goes on and never starts; false starts and never
+            goes on; a path starts from the checkpoint of the same run in that other folder.
+        checkpoint_every: steps between two checkpoints.
         gan: the GAN's settings.
     """
 
@@ -107,6 +113,8 @@ class Train:
     preset: Preset = "paper"
     data_dir: Path | None = None
     accelerator: str = "auto"
+    resume: Annotated[str, arg(metavar="auto|true|false|PATH")] = "auto"
+    checkpoint_every: int = CHECKPOINT_EVERY
     gan: OmitArgPrefixes[GanConfig] = field(default_factory=GanConfig)
 
     def run(self) -> None:
@@ -117,7 +125,15 @@ class Train:
 
         images = open_images(self.images, data_dir=self.data_dir)
         with progress_on_stderr() as progress:
-            run = train(images, self.out, self.gan, accelerator=self.accelerator, progress=progress)
+            run = train(
+                images,
+                self.out,
+                self.gan,
+                resume={"true": True, "false": False}.get(self.resume, self.resume),
+                checkpoint_every=self.checkpoint_every,
+                accelerator=self.accelerator,
+                progress=progress,
+            )
         print(f"{visible(str(run.path))}: snapshots at {', '.join(map(str, run.snapshots))}")
 
 
@@ -245,9 +261,9 @@ class Report:
 
     def run(self) -> None:
         """Draw it."""
-        from mizumashi.report.page import draw
+        from mizumashi.jobs import report
 
-        draw(self.study)
+        report(self.study)
         print(visible(str(self.study / "report.md")))
 
 

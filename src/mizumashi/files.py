@@ -1,7 +1,11 @@
-"""Durable files: written whole or not at all."""
+"""Durable files: written whole or not at all, by one process at a time."""
 
+import errno
 import json
+import logging
 import os
+import platform
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -11,7 +15,103 @@ from typing import Any
 
 from mizumashi.errors import InputError
 
+MAX_JSON_BYTES = 64 * 2**20
+"""A larger JSON file is refused before it is read; assign a larger number to read it."""
+
 _MANY = 100  # files, from which on one flush of all disks is quicker than one of each file
+_LEFTOVER = re.compile(r"\..+\.([0-9a-f]{8}\.tmp|lock)")
+_LOCK = ".lock"
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+
+_log = logging.getLogger("mizumashi")
+_homes: set[Path] = set()  # folders that this process holds
+
+
+@contextmanager
+def sole_user(folder: Path) -> Iterator[None]:
+    """Hold a folder for the time of the block: no other process may, and what a killed one left half-written goes.
+
+    The folder is made if it is not there, and goes again if the block raises and it is empty. The lock is the
+    system's: it ends with the process, however that ends. Within the block nothing is written in place of the folder
+    if that is moved away.
+
+    Raises:
+        InputError: another process, or another thread of this one, holds the folder.
+
+    Example:
+        >>> import tempfile
+        >>> home = Path(tempfile.mkdtemp())
+        >>> with sole_user(home):
+        ...     _ = (home / "answer").write_text("42")
+        >>> [path.name for path in home.iterdir()]
+        ['answer']
+    """
+    folder = folder.resolve()
+    with _locked(folder / _LOCK, folder):
+        for leftover in [path for path in folder.rglob(".*") if _is_leftover(path)]:
+            _remove(leftover)
+        _homes.add(folder)
+        try:
+            yield
+        finally:
+            _homes.discard(folder)
+
+
+@contextmanager
+def sole_writer(path: Path) -> Iterator[None]:
+    """Hold the name of a new file or folder for the time of the block; what a killed writer of it left goes.
+
+    Raises:
+        InputError: another process, or another thread of this one, holds the name.
+    """
+    with _locked(path.with_name(f".{path.name}{_LOCK}"), path):
+        for leftover in path.parent.glob(".*.tmp"):
+            if _is_leftover(leftover) and leftover.name[1:].startswith(f"{path.name}."):
+                _remove(leftover)
+        yield
+
+
+@contextmanager
+def _locked(lock: Path, what: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    with folders_above(lock):
+        native = FileLock(lock, timeout=0, fallback_to_soft=False)
+        try:
+            native.acquire()
+        except Timeout:
+            raise InputError(
+                f"found {what} in use by {_holder(lock)}; expected no other process there; wait for it, or stop it"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            _log.warning("%s: this file system has no locks: see that no other process works there", what)
+        try:
+            lock.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+            yield
+        finally:
+            with suppress(OSError):  # a folder that was moved away took its lock along
+                lock.unlink()
+            native.release()
+
+
+def _holder(lock: Path) -> str:
+    try:
+        return lock.read_text(encoding="utf-8")[:200] or "another process"
+    except (OSError, ValueError):
+        return "another process"
+
+
+def _is_leftover(path: Path) -> bool:
+    return _LEFTOVER.fullmatch(path.name) is not None
+
+
+def _remove(leftover: Path) -> None:
+    if leftover.is_dir() and not leftover.is_symlink():
+        shutil.rmtree(leftover)
+    else:
+        leftover.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -39,7 +139,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.replace(path)
             _flush(path.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # what failed says more
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -72,6 +173,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
 def folders_above(path: Path) -> Iterator[None]:
     """Make the folders above `path`; if the block raises, remove those that it made and that are empty.
 
+    Raises:
+        InputError: a folder above that this process holds has gone.
+
     Example:
         >>> import tempfile
         >>> home = Path(tempfile.mkdtemp())
@@ -83,12 +187,13 @@ def folders_above(path: Path) -> Iterator[None]:
         >>> list(home.iterdir())
         []
     """
+    _require_homes(path)
     made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield
         for folder in made:
             _flush(folder.parent)
+        yield
     except BaseException:
         for folder in made:
             with suppress(OSError):  # it is not empty, or was not made
@@ -98,7 +203,8 @@ def folders_above(path: Path) -> Iterator[None]:
 
 def require_new_folder(path: Path) -> None:
     """Raise `InputError` unless `path` can become a new folder without overwriting anything."""
-    if path.is_dir() and not any(path.iterdir()):
+    own = _LOCK if path.resolve() in _homes else None
+    if path.is_dir() and all(entry.name == own for entry in path.iterdir()):
         return
     if path.exists():
         what = "a folder that is not empty" if path.is_dir() else "a file"
@@ -137,7 +243,15 @@ def read_json(path: Path) -> Any:
         InputError: the file is missing, unreadable or not JSON.
     """
     try:
+        size = path.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise InputError(
+                f"{path}: found {size:,} bytes of JSON; expected at most {MAX_JSON_BYTES:,}; give another file, or "
+                "raise mizumashi.files.MAX_JSON_BYTES"
+            )
         return json.loads(path.read_text(encoding="utf-8"))
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(
             f"{path}: found no file that can be read ({error.strerror}); expected JSON; correct the path, or restore "
@@ -164,6 +278,16 @@ def expect_undamaged(path: Path, way_out: str) -> Iterator[None]:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"{path}: found a damaged or foreign file ({reason}); {way_out}") from error
+
+
+def _require_homes(path: Path) -> None:
+    """Raise `InputError` if `path` is in a folder that this process holds and that has gone."""
+    for home in _homes.intersection(path.resolve().parents):
+        if not home.is_dir():
+            raise InputError(
+                f"found that {home} has gone while it was in use; expected it to stay; put it back, and the same "
+                "command goes on from what is there"
+            )
 
 
 def _require_folder_above(path: Path) -> None:

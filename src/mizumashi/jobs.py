@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mizumashi import files
 from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.data.overlap import require_unseen
 from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
+from mizumashi.gan.config import CHECKPOINT_EVERY
 from mizumashi.progress import Progress, silent
 from mizumashi.studies.config import StudyConfig
 from mizumashi.studies.plan import MOST_SEEDS, Plan
@@ -30,6 +32,7 @@ def study(
     config: StudyConfig | None = None,
     data_dir: str | Path | None = None,
     accelerator: str = "auto",
+    checkpoint_every: int = CHECKPOINT_EVERY,
     progress: Progress = silent,
 ) -> StudyResult:
     """The main job: GANs, generated sets, classifiers, tables and figures in one folder; resumes by itself.
@@ -43,13 +46,14 @@ def study(
         config: GAN and seeds; by default the paper's GAN, once.
         data_dir: where the catalogue's sets are, before MIZUMASHI_DATA.
         accelerator: Lightning Fabric's name for the device.
+        checkpoint_every: steps between two checkpoints of a GAN; it does not change the results.
         progress: called as the work goes on.
 
     Returns:
         The study's numbers; its folder holds tables/, figures/ and report.md.
 
     Raises:
-        InputError: the images, the configuration or the folder cannot be used.
+        InputError: the images, the configuration or the folder cannot be used, or another process uses the folder.
         KeyboardInterrupt: the user stopped it; the same call goes on.
     """
     from mizumashi.report.page import draw
@@ -68,8 +72,27 @@ def study(
             _log.warning("%s has no image of %s: no accuracy here speaks of them", part.name, ", ".join(absent))
     plan = Plan(opened, tested, config or StudyConfig())
     folder = Path(out) if out else Path("studies") / name
-    run_study(plan, folder, accelerator=accelerator, progress=progress)
-    return draw(folder, progress=progress)
+    plan.check()
+    with files.sole_user(folder):
+        run_study(plan, folder, accelerator=accelerator, checkpoint_every=checkpoint_every, progress=progress)
+        return draw(folder, progress=progress)
+
+
+def report(folder: str | Path, *, progress: Progress = silent) -> StudyResult:
+    """Draw a study's tables, figures and report again; nothing is trained.
+
+    Args:
+        folder: a finished study's folder.
+        progress: called after each figure.
+
+    Raises:
+        InputError: the folder holds no finished study, or another process uses it.
+    """
+    from mizumashi.report.page import draw
+
+    StudyResult.read(folder)  # before the folder is held: one that is no study stays untouched
+    with files.sole_user(Path(folder)):
+        return draw(Path(folder), progress=progress)
 
 
 def evaluate(

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.errors import InputError
+from mizumashi.gan import training
 from mizumashi.gan.config import GanConfig, Objective
 from mizumashi.gan.losses import generator_loss
 from mizumashi.gan.run import GanRun
@@ -63,6 +64,66 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(blobs: LabelledImages, tmp_path
     assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(("every", "first"), [(1, 6), (2, 5), (4, 5), (100, 3)])
+def test_a_killed_run_goes_on_from_its_last_checkpoint(blobs: LabelledImages, tmp_path: Path, every: int, first: int):
+    def die(task: str, done: int, total: int, note: str) -> None:
+        if done == 5 + (every == 1):
+            raise RuntimeError("power cut")
+
+    steps: list[int] = []
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(blobs, tmp_path / "killed", TINY, checkpoint_every=every, progress=die)
+    train(
+        blobs,
+        tmp_path / "killed",
+        TINY,
+        checkpoint_every=3,
+        progress=lambda task, done, total, note: steps.append(done),
+    )
+    train(blobs, tmp_path / "whole", TINY)
+    assert steps[0] == first
+    assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
+
+
+def test_what_resume_says_is_held_to(blobs: LabelledImages, tmp_path: Path):
+    with pytest.raises(InputError, match=r"found no GAN run in .* to resume"):
+        train(blobs, tmp_path / "run", TINY, resume=True)
+    assert not (tmp_path / "run").exists()
+    train(blobs, tmp_path / "run", TINY, resume=False)
+    before = tree(tmp_path / "run")
+    with pytest.raises(InputError, match=r"found a GAN run in .*; expected a new or empty folder"):
+        train(blobs, tmp_path / "run", TINY, resume=False)
+    assert train(blobs, tmp_path / "run", TINY, resume=True).finished
+    assert tree(tmp_path / "run") == before
+
+
+def test_a_run_goes_on_in_another_folder(blobs: LabelledImages, tmp_path: Path):
+    def stop(task: str, done: int, total: int, note: str) -> None:
+        if done == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(blobs, tmp_path / "first", TINY, progress=stop)
+    before = tree(tmp_path / "first")
+    with pytest.raises(InputError, match=r"config\.seed is 0 there and 1 here"):
+        train(blobs, tmp_path / "second", replace(TINY, seed=1), resume=tmp_path / "first")
+    with pytest.raises(InputError, match="found no GAN run in"):
+        train(blobs, tmp_path / "second", TINY, resume=str(tmp_path / "nowhere"))
+    assert not (tmp_path / "second").exists()
+    steps: list[int] = []
+    train(
+        blobs,
+        tmp_path / "second",
+        TINY,
+        resume=tmp_path / "first",
+        progress=lambda task, done, total, note: steps.append(done),
+    )
+    assert steps == [5, 6]
+    assert tree(tmp_path / "first") == before
+    train(blobs, tmp_path / "whole", TINY)
+    assert tree(tmp_path / "second") == tree(tmp_path / "whole")
+
+
 def test_another_configuration_or_other_images_are_refused_by_name(blobs: LabelledImages, tmp_path: Path):
     train(blobs, tmp_path / "run", TINY)
     before = tree(tmp_path / "run")
@@ -98,6 +159,74 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_and_keeps_the_checkpoin
     monkeypatch.undo()
     train(blobs, tmp_path / "whole", TINY)
     assert tree(tmp_path / "run") == tree(tmp_path / "whole")
+
+
+def test_a_gradient_that_is_not_finite_stops_as_well(
+    blobs: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls: list[int] = []
+
+    def failing(logits: torch.Tensor, objective: Objective) -> torch.Tensor:
+        calls.append(1)
+        nothing = (logits * 0).sum().square().sqrt() if len(calls) == 5 else 0  # its derivative is 0 / 0
+        return generator_loss(logits, objective) + nothing
+
+    monkeypatch.setattr("mizumashi.gan.training.generator_loss", failing)
+    with pytest.raises(FloatingPointError, match=r"the generator's gradient's norm is nan at step 5; "):
+        train(blobs, tmp_path / "run", TINY)
+    monkeypatch.undo()
+    train(blobs, tmp_path / "run", TINY)
+    train(blobs, tmp_path / "whole", TINY)
+    assert tree(tmp_path / "run") == tree(tmp_path / "whole")
+
+
+class _ReadLater(training._Training):
+    """Training as on a GPU: losses are left on the device for some steps."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.on_cpu = False
+
+
+def test_losses_that_are_read_later_are_the_same(
+    blobs: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    train(blobs, tmp_path / "whole", TINY)
+    monkeypatch.setattr(training, "_Training", _ReadLater)
+    reads = []
+    monkeypatch.setattr(training, "_GPU_READS_EVERY", 3)
+    monkeypatch.setattr(
+        _ReadLater, "_read", lambda self: (reads.append(len(self.unread)), super(_ReadLater, self)._read())
+    )
+    train(blobs, tmp_path / "later", TINY)
+    assert max(reads) == 3
+    assert tree(tmp_path / "later") == tree(tmp_path / "whole")
+
+
+def test_a_loss_that_is_read_late_leaves_nothing_of_its_step(
+    blobs: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def failing(logits: torch.Tensor, objective: Objective) -> torch.Tensor:
+        return generator_loss(logits, objective) * (float("inf") if len(steps) == 3 else 1.0)
+
+    steps: list[int] = []
+    monkeypatch.setattr(training, "_Training", _ReadLater)
+    monkeypatch.setattr("mizumashi.gan.training.generator_loss", failing)
+    with pytest.raises(FloatingPointError, match="generator's loss is inf at step 4"):
+        train(blobs, tmp_path / "run", TINY, progress=lambda task, done, total, note: steps.append(done))
+    assert steps == [1, 2, 3, 4, 5]  # noticed before step 6 would have written a snapshot
+    assert GanRun(tmp_path / "run").snapshots == [2]
+    assert len(GanRun(tmp_path / "run").losses()["generator"]) == 2
+
+
+def test_a_generator_that_draws_the_same_image_is_said_to_have_collapsed(
+    blobs: LabelledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    still = replace(TINY, learning_rate=1e-12)  # small weights draw grey images
+    run = train(blobs, tmp_path / "run", still)
+    assert set(run.variation()) == {2, 6}
+    assert max(run.variation()[6]) < 0.1
+    assert f"collapsed by step 6: in {len(blobs.class_names)} of" in caplog.text
 
 
 def test_the_test_part_is_never_trained_on(blobs: LabelledImages, tmp_path: Path):

@@ -16,7 +16,7 @@ import numpy as np
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.resize import resize
 from mizumashi.errors import InputError, nearest
-from mizumashi.files import folders_above, whole_folder
+from mizumashi.files import folders_above, sole_writer, whole_folder
 
 NAMES = ("digits", "faxocr", "mnist")
 
@@ -141,7 +141,7 @@ def _download_faxocr() -> Path:
         path = Path(temporary) / "kocr.zip"
         _retrieve([FAXOCR_ARCHIVE], None, path)
         try:
-            with zipfile.ZipFile(path) as archive, whole_folder(folder) as new:
+            with zipfile.ZipFile(path) as archive, sole_writer(folder), whole_folder(folder) as new:
                 _extract_numbers(archive, new)
         except (OSError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{FAXOCR_ARCHIVE}: {error}") from error

@@ -16,7 +16,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import new_npz
 from mizumashi.data.readers import require_classes
 from mizumashi.errors import InputError, nearest
-from mizumashi.files import require_new_file, require_new_folder, whole_file, whole_folder
+from mizumashi.files import require_new_file, require_new_folder, sole_writer, whole_file, whole_folder
 
 
 def write_images(images: LabelledImages, path: str | Path, format: Format) -> Path:
@@ -69,20 +69,22 @@ def write_stream(
 
     Raises:
         InputError: `path` cannot be written (see `require_writable`), a class has no (training) images, a name is
-            no text, or the chunks do not fit together or the labels. Nothing is written then.
+            no text, the chunks do not fit together or the labels, or another process writes there. Nothing is
+            written then.
     """
     require_writable(path, format)
     target = _target(path, format)
     plan = _Plan(labels, tuple(class_names), test_start)
     plan.require_usable(target)
-    if format == "npz":
-        _write_npz(chunks, plan, target)
-        return target
-    with whole_folder(target) as folder:
-        if format == "folder":
-            _write_class_folders(chunks, plan, folder)
-        else:
-            _write_idx(chunks, plan, folder, compressed=format == "idx.gz")
+    with sole_writer(target):
+        if format == "npz":
+            _write_npz(chunks, plan, target)
+            return target
+        with whole_folder(target) as folder:
+            if format == "folder":
+                _write_class_folders(chunks, plan, folder)
+            else:
+                _write_idx(chunks, plan, folder, compressed=format == "idx.gz")
     return target
 
 

@@ -1,4 +1,4 @@
-"""A run's resume state: networks, optimisers and losses, in safetensors and JSON lines.
+"""A run's resume state: networks, optimisers, the loss's scale and the log, in safetensors and JSON lines.
 
 The random streams have no state (see `mizumashi.randomness`); the number of logged losses is the step.
 """
@@ -8,11 +8,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor
@@ -20,51 +23,79 @@ from torch import Tensor
 from mizumashi import files
 from mizumashi.errors import InputError
 
+FORMAT = "2"
+"""The layout of a checkpoint. Format 1 had no mark and no scale of the loss; it is read as well."""
+
 Parts = Mapping[str, Any]
-"""Networks and optimisers by name: anything with `state_dict` and `load_state_dict`."""
-
-Losses = list[tuple[float, float]]
-"""The generator's and the discriminator's loss at each step."""
+"""Networks, optimisers and the loss's scaler by name: anything with `state_dict` and `load_state_dict`."""
 
 
-def save(run: Path, parts: Parts, losses: Losses) -> None:
+@dataclass
+class Log:
+    """What a run tells of its steps.
+
+    Args:
+        losses: the generator's and the discriminator's loss at each step.
+        variation: for each snapshot's step, how much the images of each class vary (see `mizumashi.gan.collapse`).
+    """
+
+    losses: list[tuple[float, float]] = field(default_factory=list)
+    variation: dict[int, list[float]] = field(default_factory=dict)
+
+    def lines(self) -> Iterator[str]:
+        """One line of JSON for each step, and one more for each snapshot."""
+        for step, (generator, discriminator) in enumerate(self.losses, start=1):
+            yield json.dumps({"step": step, "generator": generator, "discriminator": discriminator})
+            if step in self.variation:
+                yield json.dumps({"step": step, "variation": self.variation[step]})
+
+    def until(self, step: int) -> "Log":
+        """The log as it was after a step."""
+        variation = {at: values for at, values in self.variation.items() if at <= step}
+        return Log(self.losses[:step], variation)
+
+
+def save(run: Path, parts: Parts, log: Log) -> None:
     """Write log.jsonl, then checkpoint/state.safetensors: the log may be ahead of the state, never behind."""
-    lines = (
-        json.dumps({"step": step, "generator": generator, "discriminator": discriminator})
-        for step, (generator, discriminator) in enumerate(losses, start=1)
-    )
-    files.write_text(run / "log.jsonl", "\n".join(lines) + "\n")
+    files.write_text(run / "log.jsonl", "\n".join(log.lines()) + "\n")
     tensors = {
         f"{name}/{key}": tensor for name, part in parts.items() for key, tensor in _tensors(part.state_dict()).items()
     }
-    state = serialise(tensors | {"step": torch.tensor(len(losses))})
+    mark = {"format": FORMAT, "mizumashi": version("mizumashi")}
+    state = serialise(tensors | {"step": torch.tensor(len(log.losses))}, mark)
     files.write_bytes(run / "checkpoint" / "state.safetensors", state)
 
 
-def load(run: Path, parts: Parts) -> Losses:
-    """Put the last checkpoint's state into `parts`, and return the losses up to it.
+def load(run: Path, parts: Parts) -> Log:
+    """Put the last checkpoint's state into `parts`, and return the log up to it.
 
-    Without a checkpoint `parts` stay as they are and there are no losses.
+    Without a checkpoint `parts` stay as they are and the log is empty.
+
+    Raises:
+        InputError: the checkpoint is damaged, or of a format that this version does not know.
     """
     path = run / "checkpoint" / "state.safetensors"
     if not path.exists():
-        return []
+        return Log()
     with files.expect_undamaged(path, "remove the run's folder to train from the start"):
+        _require_known(path)
         tensors = load_file(path)
         for name, part in parts.items():
             own = {key.removeprefix(f"{name}/"): kept for key, kept in tensors.items() if key.startswith(f"{name}/")}
             if isinstance(part, torch.nn.Module):
                 part.load_state_dict(own)
+            elif isinstance(part, torch.amp.GradScaler):
+                part.load_state_dict(part.state_dict() | {key: value.item() for key, value in own.items()})
             else:
                 part.load_state_dict({"state": _nested(own), "param_groups": part.state_dict()["param_groups"]})
-        losses, step = read_log(run), int(tensors["step"])
-        if len(losses) < step:
-            raise ValueError(f"log.jsonl has {len(losses)} of {step} steps")
-        return losses[:step]
+        log, step = read_log(run), int(tensors["step"])
+        if len(log.losses) < step:
+            raise ValueError(f"log.jsonl has {len(log.losses)} of {step} steps")
+        return log.until(step)
 
 
-def read_log(run: Path) -> Losses:
-    """The generator's and the discriminator's loss at each logged step.
+def read_log(run: Path) -> Log:
+    """The losses of every logged step and the variation at every logged snapshot.
 
     Raises:
         InputError: the log is missing or damaged.
@@ -72,9 +103,24 @@ def read_log(run: Path) -> Losses:
     path = run / "log.jsonl"
     if not path.exists():
         raise InputError(f"found no {path}; expected the losses of every step; train into {run} again to remake it")
+    log = Log()
     with files.expect_undamaged(path, f"remove it, and train into {run} again to remake it"):
-        records = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-        return [(record["generator"], record["discriminator"]) for record in records]
+        for record in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            if "variation" in record:
+                log.variation[int(record["step"])] = [float(value) for value in record["variation"]]
+            else:
+                log.losses.append((float(record["generator"]), float(record["discriminator"])))
+    return log
+
+
+def _require_known(path: Path) -> None:
+    with safe_open(path, "pt") as file:
+        mark = file.metadata() or {"format": "1"}
+    if mark["format"] not in ("1", FORMAT):
+        raise InputError(
+            f"{path}: found a checkpoint of format {mark['format']}, made by mizumashi {mark.get('mizumashi')}; "
+            f"expected format {FORMAT} at most; go on with that version, or train in a new folder"
+        )
 
 
 @contextmanager
@@ -103,9 +149,9 @@ def finish_step_on_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """A network's state as it is; an optimiser's per-parameter state under "index/name"."""
+    """A network's or scaler's state as it is; an optimiser's per-parameter state under "index/name"."""
     if "param_groups" not in state:
-        return {key: value.contiguous() for key, value in state.items()}
+        return {key: torch.as_tensor(value).contiguous() for key, value in state.items()}
     return {
         f"{index}/{key}": value.contiguous()
         for index, values in state["state"].items()

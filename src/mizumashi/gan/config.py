@@ -12,6 +12,9 @@ Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 SIZES = (16, 28, 32, 64)
 
+CHECKPOINT_EVERY = 300
+"""Steps between two checkpoints by default."""
+
 
 @dataclass(frozen=True)
 class GanConfig:

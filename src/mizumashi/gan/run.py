@@ -20,6 +20,9 @@ from mizumashi.gan.sampling import Snapshot
 FORMAT = 1
 """The layout of a run's folder."""
 
+Resume = bool | str | Path
+"""Whether and from where to go on: False, True, "auto" or a run's folder (see `mizumashi.train`)."""
+
 
 class GanRun:
     """One training of one conditional GAN on one set of labelled images: a folder.
@@ -50,28 +53,64 @@ class GanRun:
             _ = self.shape, self.snapshots
 
     @classmethod
-    def begin(cls, path: Path, description: dict[str, Any]) -> "GanRun":
+    def begin(cls, path: Path, description: dict[str, Any], resume: Resume = "auto") -> "GanRun":
         """Start a run in a new folder, or take up the run of this description that is already there.
 
         Versions may differ, and so may the images' name: their hash says whether they are the same.
 
+        Args:
+            path: the run's folder.
+            description: what config.json holds or shall hold.
+            resume: see `mizumashi.train`.
+
         Raises:
-            InputError: the folder holds something else; the message names what differs.
+            InputError: the folder holds something else, and the message names what differs; or it does not hold what
+                `resume` says.
         """
-        if not (path / "config.json").exists():
+        there = (path / "config.json").exists()
+        if resume is True and not there:
+            raise InputError(
+                f"found no GAN run in {path} to resume; expected one; correct --out, or leave --resume out"
+            )
+        if resume is False and there:
+            raise InputError(
+                f"found a GAN run in {path}; expected a new or empty folder, since nothing may be resumed; "
+                "choose another --out, or leave --resume out"
+            )
+        if not isinstance(resume, bool) and resume != "auto":
+            other = cls(resume)
+            other.require_same(description)
+            if not there:
+                other.copy_to(path)
+        elif not there:
             files.require_new_folder(path)
             files.write_json(path / "config.json", description)
-            return cls(path)
         run = cls(path)
+        run.require_same(description)
+        return run
+
+    def require_same(self, description: dict[str, Any]) -> None:
+        """Raise `InputError` that names what differs unless this run has that description."""
         ignore = ["versions"]
-        if run.description["images"].get("sha256") == description["images"]["sha256"]:
+        if self.description["images"].get("sha256") == description["images"]["sha256"]:
             ignore.append("images.name")
-        if differing := differences(run.description, description, ignore):
+        if differing := differences(self.description, description, ignore):
             raise InputError(
-                f"found another GAN run in {path}: {'; '.join(differing)}; expected the same configuration "
+                f"found another GAN run in {self.path}: {'; '.join(differing)}; expected the same configuration "
                 "and images; choose another --out or repeat the first command"
             )
-        return run
+
+    def copy_to(self, path: Path) -> None:
+        """Make a new run's folder with all that this run has so far; this one stays as it is.
+
+        The checkpoint is read before the log, which may be ahead of it: this run may be going on meanwhile.
+        """
+        files.require_new_folder(path)
+        files.write_json(path / "config.json", self.description)
+        snapshots = [self._snapshot_path(step).relative_to(self.path) for step in self.snapshots]
+        for part in (Path("checkpoint/state.safetensors"), Path("log.jsonl"), *snapshots, Path("finished.json")):
+            if (self.path / part).exists():
+                files.write_bytes(path / part, (self.path / part).read_bytes())
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -133,7 +172,7 @@ class GanRun:
         Raises:
             InputError: log.jsonl is missing or damaged.
         """
-        losses = np.array(checkpoint.read_log(self.path)).reshape(-1, 2)
+        losses = np.array(checkpoint.read_log(self.path).losses).reshape(-1, 2)
         steps = self.description["config"]["steps"]
         if self.finished and len(losses) != steps:
             raise InputError(
@@ -142,13 +181,23 @@ class GanRun:
             )
         return {"generator": losses[:, 0], "discriminator": losses[:, 1]}
 
+    def variation(self) -> dict[int, list[float]]:
+        """For each snapshot's step, how much the images of each class vary: a share of the real ones' variation.
+
+        Runs of older versions do not tell: then the mapping is empty.
+
+        Raises:
+            InputError: log.jsonl is missing or damaged.
+        """
+        return checkpoint.read_log(self.path).variation
+
     def reopen(self) -> None:
         """Make an unfinished run ready to go on: from its checkpoint, or from the start.
 
         From the start where the log is gone, or a snapshot that lies behind: only training again remakes them.
         """
         (self.path / "finished.json").unlink(missing_ok=True)
-        logged = len(checkpoint.read_log(self.path)) if (self.path / "log.jsonl").exists() else 0
+        logged = len(checkpoint.read_log(self.path).losses) if (self.path / "log.jsonl").exists() else 0
         behind = [step for step in self.description["config"]["snapshots"] if step <= logged]
         if not logged or not set(behind) <= set(self.snapshots):
             self._drop_checkpoint()

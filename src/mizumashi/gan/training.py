@@ -1,26 +1,35 @@
 """The training loop: step, snapshot, checkpoint."""
 
+import logging
 from dataclasses import asdict, replace
 from functools import cached_property
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
+from mizumashi import files
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
-from mizumashi.gan.config import GanConfig, require_trainable
+from mizumashi.gan.collapse import PER_CLASS, collapsed, relative_variation, variation
+from mizumashi.gan.config import CHECKPOINT_EVERY, GanConfig, require_trainable
 from mizumashi.gan.losses import discriminator_loss, generator_loss
 from mizumashi.gan.networks import Discriminator, Generator, Shape, initialise
-from mizumashi.gan.run import FORMAT, GanRun
+from mizumashi.gan.run import FORMAT, GanRun, Resume
 from mizumashi.hardware import bfloat16_is_fast
 from mizumashi.progress import Progress, silent
 from mizumashi.randomness import numpy_generator, torch_generator
+
+_GPU_READS_EVERY = 50  # steps whose losses stay on a GPU: reading one makes the processor wait for it
+
+_log = logging.getLogger("mizumashi")
 
 
 def train(
@@ -28,24 +37,31 @@ def train(
     out: str | Path,
     config: GanConfig | None = None,
     *,
+    resume: Resume = "auto",
+    checkpoint_every: int = CHECKPOINT_EVERY,
     accelerator: str = "auto",
     progress: Progress = silent,
 ) -> GanRun:
     """Train a label-conditional GAN and keep its generator at several steps.
 
-    A run that was stopped goes on from its last checkpoint; a finished run returns at once; where a snapshot or
-    the log was deleted, the run is trained from the start again, in the same folder. A source with a test part is
-    trained on its training part alone.
+    A run that was stopped or killed goes on from its last checkpoint; a finished run returns at once; where a
+    snapshot or the log was deleted, the run is trained from the start again, in the same folder. A source with a test
+    part is trained on its training part alone.
 
     On a CPU, with the same number of threads and the same versions of the libraries, equal arguments give equal
     bytes, whether the run was stopped or not. Other numbers of threads, other kinds of machine and GPUs round
-    differently, and a GAN amplifies it; on a GPU two runs may differ, and with precision "16-mixed" a run that
-    was stopped starts the scale of its loss again.
+    differently, and a GAN amplifies it; on a GPU two runs may differ.
 
     Args:
         images: the real images.
         out: the run's folder: new, empty, or holding this same run.
         config: by default the paper's.
+        resume: what to do where there is a run already. "auto": go on with the run in `out`, or start one there.
+            True: go on with the run in `out`; there must be one. False: start in a new or empty folder. A path: start
+            from the checkpoint of the run in that other folder, which must have the same configuration and images and
+            stays as it is; once `out` holds the run, it goes on from there.
+        checkpoint_every: steps between two checkpoints; there is one at every snapshot, too, and when the run is
+            stopped. It does not change the results.
         accelerator: Lightning Fabric's name for the device: "auto", "cpu", "cuda", ...
         progress: called after every step.
 
@@ -53,20 +69,24 @@ def train(
         The finished run, with all its snapshots.
 
     Raises:
-        InputError: the images cannot be trained on, training needs more memory than there is, or `out` holds
-            something else.
-        FloatingPointError: a loss is not finite; what was written before that step stays.
+        InputError: the images cannot be trained on, training needs more memory than there is, `out` holds something
+            else or is in use by another process, or `resume` does not fit.
+        FloatingPointError: a loss or a gradient is not finite; nothing of that step is kept, and the last checkpoint
+            stays. On a GPU that is noticed some steps later, before anything is written.
         KeyboardInterrupt: the user stopped the run; a checkpoint was written first, or the run is finished.
     """
     config = config or GanConfig()
+    if checkpoint_every < 1:
+        raise InputError(f"found a checkpoint every {checkpoint_every} steps; expected 1 or more (--checkpoint-every)")
     images = images if images.test_start is None else images.train
     require_trainable(images, config)
     config = resolved(config, accelerator)
     description = describe(images, config)
-    run = GanRun.begin(Path(out), description)
-    if not run.finished:
-        run.reopen()
-        _Training(images, run, config, accelerator).go_on(progress)
+    with files.sole_user(Path(out)):
+        run = GanRun.begin(Path(out), description, resume)
+        if not run.finished:
+            run.reopen()
+            _Training(images, run, config, accelerator).go_on(checkpoint_every, progress)
     return run
 
 
@@ -138,15 +158,18 @@ class _Training:
     def __init__(self, images: LabelledImages, run: GanRun, config: GanConfig, accelerator: str) -> None:
         assert config.precision != "auto", "resolved first"
         self.run, self.config = run, config
-        self.fabric = Fabric(accelerator=accelerator, devices=1, precision=config.precision)
+        self.fabric, self.scaler = _fabric(accelerator, config.precision)
         shape = run.shape
         self.batches = MiniBatches(len(images), config.batch_size, config.seed)
+        self.real_variation = variation(images)
         images_NHWC = torch.tensor(images.images)
         self.images_NCHW = self.fabric.to_device(images_NHWC.permute(0, 3, 1, 2).contiguous())
         self.labels = self.fabric.to_device(torch.tensor(images.labels))
         self.generator, self.generator_optimizer = self._network(Generator, shape, "generator")
         self.discriminator, self.discriminator_optimizer = self._network(Discriminator, shape, "discriminator")
-        self.losses: list[tuple[float, float]] = []
+        self.log = checkpoint.Log()
+        self.on_cpu = self.fabric.device.type == "cpu"
+        self.unread: list[Tensor] = []
 
     def _network(self, kind: type[nn.Module], shape: Shape, name: str) -> tuple[nn.Module, Any]:
         with torch.device("meta"):
@@ -162,32 +185,39 @@ class _Training:
     @cached_property
     def parts(self) -> checkpoint.Parts:
         """What a checkpoint must hold for the next step to come out the same."""
-        return {
+        parts = {
             "generator": self.generator,
             "discriminator": self.discriminator,
             "generator_optimizer": self.generator_optimizer,
             "discriminator_optimizer": self.discriminator_optimizer,
         }
+        return parts if self.scaler is None else parts | {"scaler": self.scaler}
 
-    def go_on(self, progress: Progress) -> None:
-        self.losses = checkpoint.load(self.run.path, self.parts)
-        task, total = f"GAN, seed {self.config.seed}", self.config.steps
+    def go_on(self, checkpoint_every: int, progress: Progress) -> None:
+        self.log = checkpoint.load(self.run.path, self.parts)
+        task, total, note = f"GAN, seed {self.config.seed}", self.config.steps, ""
         with checkpoint.finish_step_on_interrupt() as interrupted:
-            for step in range(len(self.losses), total):
-                self.losses.append(self._step(step))
-                done = step + 1
-                progress(task, done, total, "D {1:.2f}  G {0:.2f}".format(*self.losses[-1]))
-                if done in self.config.stages:
-                    self.run.write_snapshot(done, self.generator)
-                if done in self.config.stages or done == total or interrupted():
-                    checkpoint.save(self.run.path, self.parts, self.losses)
+            for step in range(len(self.log.losses), total):
+                self.unread.append(self._step(step))
+                done, snapshot = step + 1, step + 1 in self.config.stages
+                due = snapshot or done == total or done % checkpoint_every == 0 or interrupted()
+                if due or self.on_cpu or len(self.unread) == _GPU_READS_EVERY:
+                    self._read()
+                    note = "D {1:.2f}  G {0:.2f}".format(*self.log.losses[-1])
+                progress(task, done, total, note)
+                if snapshot:
+                    self._keep(done)
+                if due or interrupted():
+                    self._read()
+                    checkpoint.save(self.run.path, self.parts, self.log)
                 if interrupted() and done < total:
                     raise KeyboardInterrupt(f"stopped after step {done} of {total}; the same command goes on")
             self.run.finish()
             if interrupted():
                 raise KeyboardInterrupt(f"stopped after step {total}, the last; the GAN in {self.run.path} is finished")
 
-    def _step(self, step: int) -> tuple[float, float]:
+    def _step(self, step: int) -> Tensor:
+        """One step of both networks; gives what `_read` reads: loss and gradient norm, generator first."""
         chosen = self.fabric.to_device(self.batches[step])
         real, labels = self.images_NCHW[chosen].float() / 127.5 - 1, self.labels[chosen]
         latents = torch.randn(
@@ -197,26 +227,77 @@ class _Training:
 
         judged_real = self.discriminator(real, labels)
         loss = discriminator_loss(judged_real, self.discriminator(generated.detach(), labels))
-        discriminator_value = self._descend(loss, self.discriminator_optimizer, "discriminator", step)
+        discriminator_values = self._descend(loss, self.discriminator_optimizer, "discriminator", step)
 
         # The generator's step needs the discriminator's gradients for its input only.
         self.discriminator.requires_grad_(False)
         loss = generator_loss(self.discriminator(generated, labels), self.config.objective)
-        generator_value = self._descend(loss, self.generator_optimizer, "generator", step)
+        generator_values = self._descend(loss, self.generator_optimizer, "generator", step)
         self.discriminator.requires_grad_(True)
-        return generator_value, discriminator_value
+        return torch.stack([*generator_values, *discriminator_values])
 
-    def _descend(self, loss: Tensor, optimizer: Any, name: str, step: int) -> float:
-        value = loss.item()
-        if not np.isfinite(value):
-            exact = "" if self.config.precision == "32-true" else " or with --precision 32-true"
-            raise FloatingPointError(
-                f"{self.run.path}: the {name}'s loss is {value} at step {step + 1}; expected a finite one; training "
-                f"stopped before that step; train with a lower --learning-rate{exact}, in a new --out"
-            )
+    def _descend(self, loss: Tensor, optimizer: Any, name: str, step: int) -> tuple[Tensor, Tensor]:
         optimizer.zero_grad()
         for group in optimizer.param_groups:
             group["lr"] = self.config.rate(step)
         self.fabric.backward(loss)
+        values = loss.detach().float(), self._gradient_norm(optimizer)
+        if self.on_cpu:
+            self._require_finite(name, step, *(value.item() for value in values))
         optimizer.step()
-        return value
+        return values
+
+    def _gradient_norm(self, optimizer: Any) -> Tensor:
+        """The norm of all gradients together; 0 where a scaler looks after them: it skips those that overflow."""
+        if self.scaler is not None:
+            return torch.zeros((), device=self.fabric.device)
+        return nn.utils.get_total_norm(
+            weight.grad for group in optimizer.param_groups for weight in group["params"] if weight.grad is not None
+        )
+
+    def _read(self) -> None:
+        """Take the values of the last steps from the device into the log, unless one is not finite."""
+        if not self.unread:
+            return
+        for generator, generator_norm, discriminator, discriminator_norm in torch.stack(self.unread).tolist():
+            step = len(self.log.losses)
+            self._require_finite("discriminator", step, discriminator, discriminator_norm)
+            self._require_finite("generator", step, generator, generator_norm)
+            self.log.losses.append((generator, discriminator))
+        self.unread.clear()
+
+    def _require_finite(self, name: str, step: int, loss: float, norm: float) -> None:
+        if isfinite(loss) and isfinite(norm):
+            return
+        what, value = ("gradient's norm", norm) if isfinite(loss) else ("loss", loss)
+        exact = "" if self.config.precision == "32-true" else " or with --precision 32-true"
+        raise FloatingPointError(
+            f"{self.run.path}: the {name}'s {what} is {value} at step {step + 1}; expected a finite one; training "
+            f"stopped before that step; train with a lower --learning-rate{exact}, in a new --out"
+        )
+
+    def _keep(self, step: int) -> None:
+        """Write a snapshot, and log whether it has collapsed."""
+        self.run.write_snapshot(step, self.generator)
+        drawn = self.run.snapshot(step).sample(per_class=PER_CLASS)
+        shares = relative_variation(drawn, self.real_variation)
+        self.log.variation[step] = shares
+        if alike := collapsed(shares):
+            _log.warning(
+                "%s: the GAN has collapsed by step %d: in %d of %d classes all its images look alike, %r among them",
+                self.run.path,
+                step,
+                len(alike),
+                len(shares),
+                drawn.class_names[alike[0]],
+            )
+
+
+def _fabric(accelerator: str, precision: str) -> tuple[Fabric, torch.amp.GradScaler | None]:
+    """Fabric for one device, and the scaler of the loss where float16 needs one: its state is the checkpoint's."""
+    if precision != "16-mixed":
+        return Fabric(accelerator=accelerator, devices=1, precision=precision), None  # type: ignore[arg-type]
+    device = Fabric(accelerator=accelerator, devices=1).device.type
+    scaler = torch.amp.GradScaler(device)
+    plugin = MixedPrecision("16-mixed", device, scaler)
+    return Fabric(accelerator=accelerator, devices=1, plugins=plugin), scaler

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mizumashi import files
 from mizumashi.data.npz import read_npz
+from mizumashi.gan.collapse import COLLAPSED
 from mizumashi.gan.presets import PRESETS
 from mizumashi.measure.embedding import SharedMap
 from mizumashi.progress import Progress, silent
@@ -153,6 +154,10 @@ def _report(result: StudyResult, drawings: Sequence[Drawing]) -> str:
         "## How far the generated images are from the real ones",
         _distance_note(result),
         _distances(result),
+        "## Whether a GAN has collapsed",
+        f"The class whose generated images vary least, of all seeds, as a share of its real images' variation (the "
+        f"standard deviation of a pixel). Below {COLLAPSED} all images of a class look alike.",
+        _collapse(result),
         "## Figures",
         *(f"![{legible(caption)}](figures/{name}.png)\n\n{legible(caption)}" for name, caption, _ in drawings),
         "## Made with",
@@ -237,3 +242,22 @@ def _distances(result: StudyResult) -> str:
         return tables.spread(np.array([each.accuracy for each in found]))
 
     return tables.markdown(["stage", "told from real"], [[stage, told(stage)] for stage in result.stages])
+
+
+def _collapse(result: StudyResult) -> str:
+    """For each stage the class that varies least, and whether it has collapsed."""
+    from mizumashi.gan.run import GanRun
+
+    names = result.plan["source"]["class_names"]
+    by_seed = {seed: GanRun(result.path / "runs" / str(seed) / "gan").variation() for seed in result.seeds}
+    rows = []
+    for stage, step in zip(result.stages, result.plan["gan"]["snapshots"], strict=True):
+        found = [
+            (share, names[label], seed)
+            for seed, variation in by_seed.items()
+            for label, share in enumerate(variation.get(step, []))
+        ]
+        if found:  # runs of older versions do not tell
+            share, name, seed = min(found)
+            rows.append([stage, f"{share:.2f} (class {name}, seed {seed})", "yes" if share < COLLAPSED else "no"])
+    return tables.markdown(["stage", "varies least", "collapsed"], rows)

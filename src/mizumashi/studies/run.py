@@ -12,6 +12,7 @@ from mizumashi.data.npz import map_npz
 from mizumashi.data.readers import open_images
 from mizumashi.data.writers import write_stream
 from mizumashi.errors import InputError
+from mizumashi.gan.config import CHECKPOINT_EVERY
 from mizumashi.gan.run import GanRun
 from mizumashi.gan.training import resolved, train
 from mizumashi.measure.distances import two_sample_accuracy
@@ -28,23 +29,30 @@ EXAMPLES = 10
 """Images of each class and set that a study keeps for its figures."""
 
 
-def run_study(plan: Plan, folder: Path, *, accelerator: str = "auto", progress: Progress = silent) -> None:
+def run_study(
+    plan: Plan,
+    folder: Path,
+    *,
+    accelerator: str = "auto",
+    checkpoint_every: int = CHECKPOINT_EVERY,
+    progress: Progress = silent,
+) -> None:
     """Do a study, or the rest of it.
 
     Leaves in `folder`: plan.json, runs/SEED/ (the GAN run, the generated sets, distances.json), cells/,
     map.npz, examples.npz, and last results.json with every number.
 
     Args:
-        plan: what to do.
-        folder: new, empty, or holding this study.
+        plan: what to do, checked.
+        folder: new, empty, or holding this study; held by the caller (see `mizumashi.files.sole_user`).
         accelerator: Lightning Fabric's name for the device.
+        checkpoint_every: steps between two checkpoints of a GAN.
         progress: called as the work goes on.
 
     Raises:
         InputError: the plan cannot be done, or the folder holds something else.
         KeyboardInterrupt: the user stopped it; the same call goes on.
     """
-    plan.check()
     plan = replace(plan, config=replace(plan.config, gan=resolved(plan.config.gan, accelerator)))
     description = begin(plan, folder)
     cells: list[Cell] = []
@@ -55,6 +63,7 @@ def run_study(plan: Plan, folder: Path, *, accelerator: str = "auto", progress: 
             plan.source,
             home / "gan",
             replace(plan.config.gan, seed=seed),
+            checkpoint_every=checkpoint_every,
             accelerator=accelerator,
             progress=progress,
         )
