@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt
 
 # Every benchmark, on an idle machine; the whole takes an hour. MIZUMASHI_DATA names the folder of the real sets.
 bench: $(READY)
-	for subject in gan_step step_profile sampling softmax quality study growth; do $(BIN)/python benchmarks/$$subject.py || exit 1; done
+	for subject in gan_step step_profile checkpoint sampling softmax quality study growth; do $(BIN)/python benchmarks/$$subject.py || exit 1; done
 
 clean:
 	rm -rf .venv studies
