@@ -72,7 +72,8 @@ GAN = GanConfig(9, (3, 9), 8, 7, (1, 2, 3), "minimax", 0.1, "decay", 0.2, 4, "16
 SMALL = GanConfig(steps=1200, widths=(32, 64, 128))
 
 PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
-    f"study IN --target T --out OUT --data-dir D --accelerator cuda --seeds 3 --classifier-seeds 2 {GAN_OPTIONS}": [
+    "study IN --target T --out OUT --data-dir D --accelerator cuda --checkpoint-every 7 --seeds 3 "
+    f"--classifier-seeds 2 {GAN_OPTIONS}": [
         (
             "study",
             ("IN",),
@@ -82,17 +83,29 @@ PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
                 "config": StudyConfig(GAN, seeds=3, classifier_seeds=2),
                 "data_dir": Path("D"),
                 "accelerator": "cuda",
+                "checkpoint_every": 7,
             },
         )
     ],
-    f"train IN --out OUT --data-dir D --accelerator cuda {GAN_OPTIONS}": [
+    f"train IN --out OUT --data-dir D --accelerator cuda --resume R --checkpoint-every 7 {GAN_OPTIONS}": [
         ("open_images", ("IN",), {"data_dir": Path("D")}),
-        ("train", ("opened", Path("OUT"), GAN), {"accelerator": "cuda"}),
+        (
+            "train",
+            ("opened", Path("OUT"), GAN),
+            {"accelerator": "cuda", "resume": "R", "checkpoint_every": 7},
+        ),
     ],
-    "train IN --out OUT --preset small": [
-        ("open_images", ("IN",), {"data_dir": None}),
-        ("train", ("opened", Path("OUT"), SMALL), {"accelerator": "auto"}),
-    ],
+    **{
+        f"train IN --out OUT --preset small{option}": [
+            ("open_images", ("IN",), {"data_dir": None}),
+            (
+                "train",
+                ("opened", Path("OUT"), SMALL),
+                {"accelerator": "auto", "resume": resume, "checkpoint_every": 300},
+            ),
+        ]
+        for option, resume in {"": "auto", " --resume true": True, " --resume false": False}.items()
+    },
     "generate RUN --out OUT --step 300 --count 6 --per-class 2 --seed 8 --format npz": [
         ("GanRun", (Path("RUN"),), {}),
         ("snapshot", (300,), {}),
@@ -115,7 +128,7 @@ PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
         ("open_images", ("IN",), {"preprocess": None, "resize": None, "data_dir": None}),
         ("describe_images", ("opened",), {}),
     ],
-    "report OUT": [("draw", (Path("OUT"),), {})],
+    "report OUT": [("report", (Path("OUT"),), {})],
 }
 
 
@@ -142,6 +155,7 @@ def test_every_option_reaches_its_destination(command: str, monkeypatch: pytest.
     )
     replaced = {
         "jobs.study": SimpleNamespace(path=tmp_path),
+        "jobs.report": None,
         "jobs.evaluate": np.zeros((2, 2, 2, 5)),
         "gan.training.train": SimpleNamespace(path=tmp_path, snapshots=[1]),
         "gan.run.GanRun": SimpleNamespace(snapshot=recorder("snapshot", snapshot)),
@@ -150,7 +164,6 @@ def test_every_option_reaches_its_destination(command: str, monkeypatch: pytest.
         "data.writers.write_images": "written",
         "data.writers.write_stream": "written",
         "report.tables.describe_images": "description",
-        "report.page.draw": None,
     }
     for name, result in replaced.items():
         monkeypatch.setattr(f"mizumashi.{name}", recorder(name.rpartition(".")[2], result))
@@ -171,8 +184,12 @@ GAN_NAMES = "steps snapshots batch-size latent-size widths objective learning-ra
 @pytest.mark.parametrize(
     ("command", "positional", "options"),
     [
-        ("study", "IMAGES", f"target out preset data-dir accelerator {GAN_NAMES} seeds classifier-seeds"),
-        ("train", "IMAGES", f"out preset data-dir accelerator {GAN_NAMES}"),
+        (
+            "study",
+            "IMAGES",
+            f"target out preset data-dir accelerator checkpoint-every {GAN_NAMES} seeds classifier-seeds",
+        ),
+        ("train", "IMAGES", f"out preset data-dir accelerator resume checkpoint-every {GAN_NAMES}"),
         ("generate", "RUN", "out step count per-class format seed"),
         ("evaluate", "SET...", "on seeds data-dir"),
         ("data", "IMAGES", "out format preprocess resize data-dir"),

@@ -198,7 +198,7 @@ def test_each_command_says_truly_what_a_stop_leaves(
         "gan.sampling.latents",
         "classify.softmax.score",
         "data.writers.new_idx",
-        "report.page.draw",
+        "jobs.report",
     ):
         monkeypatch.setattr(f"mizumashi.{place}", stop)
     places = {"PICTURES": pictures, "BRIGHTER": brighter, "RUN": run, "OUT": tmp_path / "OUT"}

@@ -59,11 +59,20 @@ class Recorder:
         self.told: list[tuple[list[tuple[int, ...]], list[tuple[int, ...]], int]] = []
         self.maps: list[tuple[list[tuple[int, ...]], dict[str, list[tuple[int, ...]]]]] = []
         self.gans: list[tuple[list[tuple[int, ...]], GanConfig, str]] = []
+        self.intervals: list[int] = []
 
     def train(
-        self, images: LabelledImages, out: Path, config: GanConfig, *, accelerator: str, progress: object
+        self,
+        images: LabelledImages,
+        out: Path,
+        config: GanConfig,
+        *,
+        checkpoint_every: int,
+        accelerator: str,
+        progress: object,
     ) -> SimpleNamespace:
         self.gans.append((origins(images.train.images), config, accelerator))
+        self.intervals.append(checkpoint_every)
 
         def snapshot(step: int) -> SimpleNamespace:
             def draw(count: int, *, seed: int, labels: np.ndarray, progress: object) -> Iterator[np.ndarray]:
@@ -112,6 +121,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
         monkeypatch.setattr(f"mizumashi.classify.softmax.{name}", getattr(recorder, name))
     curves = {"generator": {"seed 5": np.ones(4)}, "discriminator": {"seed 5": np.ones(4)}}
     monkeypatch.setattr("mizumashi.report.page._losses", lambda result: curves)
+    monkeypatch.setattr("mizumashi.report.page._collapse", lambda result: "")
     return recorder
 
 
@@ -131,7 +141,7 @@ def target() -> LabelledImages:
 
 @pytest.fixture
 def result(recorder: Recorder, source: LabelledImages, target: LabelledImages, tmp_path: Path) -> StudyResult:
-    return study(source, target=target, out=tmp_path / "study", config=CONFIG, accelerator="cpu")
+    return study(source, target=target, out=tmp_path / "study", config=CONFIG, accelerator="cpu", checkpoint_every=3)
 
 
 def test_each_gan_is_trained_on_the_training_part_with_a_seed_of_its_own(
@@ -141,6 +151,7 @@ def test_each_gan_is_trained_on_the_training_part_with_a_seed_of_its_own(
         assert images == expected(SOURCE, source.train.labels)
         assert config == replace(CONFIG.gan, seed=seed)
         assert accelerator == "cpu"
+    assert recorder.intervals == [3, 3]
 
 
 def test_each_recipe_is_trained_on_its_own_images(result: StudyResult, recorder: Recorder, source: LabelledImages):
