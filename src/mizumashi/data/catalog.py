@@ -4,8 +4,6 @@ import logging
 import os
 import re
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mizumashi.data.archives import open_archive, require_known_compression
 from mizumashi.data.images import LabelledImages
+from mizumashi.data.refusals import reason
 from mizumashi.data.resize import resize
 from mizumashi.errors import InputError, nearest
 from mizumashi.files import folders_above, sole_writer, whole_folder
@@ -36,6 +36,7 @@ FAXOCR_ARCHIVE = "https://github.com/faxocr/kocr/archive/431caf34c46a44bf34bfacc
 FAXOCR_LEAST = 1861  # as many are known to be there
 _FAXOCR_MEMBER = re.compile(r"[^/]+/images/numbers/([0-9]-[\w.-]+\.png)", re.ASCII)
 _FAXOCR_LARGEST = 2**20  # bytes of one image; they have some 500
+_FAXOCR_MOST = 2**26  # bytes of them all
 
 _FILES = {"mnist": tuple(MNIST_MD5), "faxocr": ("numbers",)}
 
@@ -141,9 +142,9 @@ def _download_faxocr() -> Path:
         path = Path(temporary) / "kocr.zip"
         _retrieve([FAXOCR_ARCHIVE], None, path)
         try:
-            with zipfile.ZipFile(path) as archive, sole_writer(folder), whole_folder(folder) as new:
-                _extract_numbers(archive, new)
-        except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            with sole_writer(folder), whole_folder(folder) as new:
+                extract_numbers(path, new)
+        except OSError as error:
             raise InputError(f"{FAXOCR_ARCHIVE}: {error}") from error
     return folder
 
@@ -177,13 +178,39 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _extract_numbers(archive: zipfile.ZipFile, folder: Path) -> None:
-    """Take the digits from the repository's archive; members whose names lead elsewhere do not match."""
-    count = 0
-    for member in archive.infolist():
-        match = _FAXOCR_MEMBER.fullmatch(member.filename)
-        if match and member.file_size <= _FAXOCR_LARGEST:
-            (folder / match[1]).write_bytes(archive.read(member))
-            count += 1
-    if count < FAXOCR_LEAST:
-        raise InputError(f"{FAXOCR_ARCHIVE}: found {count} images, expected {FAXOCR_LEAST} at least")
+def extract_numbers(path: Path, folder: Path) -> None:
+    """Take the digits from the repository's archive.
+
+    Args:
+        path: the archive.
+        folder: an empty folder for the PNG files.
+
+    Raises:
+        InputError: the archive is damaged, holds too few images, or more bytes of them than there can be.
+    """
+    names = set()
+    for name, content in _numbers(path):
+        (folder / name).write_bytes(content)
+        names.add(name)
+    if len(names) < FAXOCR_LEAST:
+        raise InputError(f"{FAXOCR_ARCHIVE}: found {len(names)} images, expected {FAXOCR_LEAST} at least")
+
+
+def _numbers(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The digits' file names and contents; members whose names lead elsewhere do not match."""
+    left = _FAXOCR_MOST
+    try:
+        with open_archive(path) as archive:
+            for member in archive.infolist():
+                match = _FAXOCR_MEMBER.fullmatch(member.filename)
+                if not match or member.file_size > _FAXOCR_LARGEST:
+                    continue
+                require_known_compression(member)
+                with archive.open(member) as file:
+                    content = file.read(_FAXOCR_LARGEST)  # archive.read() would unpack all before it looks
+                left -= len(content)
+                if left < 0:
+                    raise InputError(f"found more than {_FAXOCR_MOST:,} bytes of images; expected some 2 MB")
+                yield match[1], content
+    except Exception as error:  # zipfile raises many kinds on damaged archives
+        raise InputError(f"{FAXOCR_ARCHIVE}: {reason(error)}") from error

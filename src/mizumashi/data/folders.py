@@ -4,10 +4,12 @@ import json
 import logging
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mizumashi.data import limits
 from mizumashi.data.image_files import is_image
 from mizumashi.errors import InputError
 from mizumashi.files import read_json
@@ -73,8 +75,9 @@ def class_folders(class_names: Sequence[str]) -> dict[str, str]:
         {'cat': 'cat', '../../etc': 'class-1', 'CON': 'class-2', '犬': '犬'}
     """
     folded = [_composed(name).casefold() for name in class_names]  # equal on a file system that folds case
+    alike = Counter(folded)
     return {
-        name: name if _is_safe(name) and folded.count(folded[label]) == 1 else f"class-{label}"
+        name: name if _is_safe(name) and alike[folded[label]] == 1 else f"class-{label}"
         for label, name in enumerate(class_names)
     }
 
@@ -93,14 +96,22 @@ def read_class_names(folder: Path) -> tuple[str, ...] | None:
     """The class names that classes.json lists, or None where there is no such file.
 
     Raises:
-        InputError: the file is not a list of different strings.
+        InputError: the file is not a list of different strings, or larger than `mizumashi.data.limits` allow.
     """
     path = folder / NAMES_FILE
     if not path.exists():
         return None
+    if not path.is_file():  # reading a pipe could wait for ever
+        raise InputError(f"{path}: found no file; expected a list of class names; remove what is there")
+    if path.stat().st_size > limits.MAX_NAMES_BYTES:
+        raise InputError(
+            f"{path}: found {path.stat().st_size:,} bytes of class names; expected at most {limits.MAX_NAMES_BYTES:,}; "
+            "shorten the names, or raise mizumashi.data.limits.MAX_NAMES_BYTES"
+        )
     names = read_json(path)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise InputError(f"{path}: expected a list of different class names, in the order of the labels; repair it")
+    limits.require_class_names(path, names)
     return tuple(names)
 
 
@@ -116,8 +127,8 @@ def visible(folder: Path) -> list[Path]:
         InputError: the folder cannot be listed.
     """
     try:
-        # Pipes and devices are left out: reading one could wait for ever.
-        entries = [entry for entry in folder.iterdir() if entry.is_file() or entry.is_dir() or entry.is_symlink()]
+        # Pipes and devices are left out, and links to them: reading one could wait for ever.
+        entries = [entry for entry in folder.iterdir() if entry.is_file() or entry.is_dir() or not entry.exists()]
     except OSError as error:
         raise InputError(f"{folder}: cannot list the folder ({error.strerror}); expected a readable one") from error
     return sorted(entry for entry in entries if not entry.name.startswith(".") and entry.name != NAMES_FILE)

@@ -53,8 +53,8 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     """Read an IDX file of bytes, plain or gzipped (told by its content), into a writable array.
 
     Raises:
-        InputError: the file is not IDX, not of type uint8, shorter or longer than its header says, or too
-        large.
+        InputError: the file is not IDX, not of type uint8, not of 1, 3 or 4 dimensions, empty, shorter or longer than
+            its header says, or larger than `mizumashi.data.limits` allow.
     """
     try:
         with _open(path) as file:
@@ -113,7 +113,13 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[int, ...]:
     sizes = file.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
         raise InputError(f"{path}: found an IDX header that is cut off; the file is truncated: get it again")
-    return struct.unpack(f">{magic[3]}I", sizes)
+    shape = struct.unpack(f">{magic[3]}I", sizes)
+    if len(shape) not in (1, 3, 4) or 0 in shape:  # NumPy holds neither 255 dimensions nor 0 x 2**32 elements
+        raise InputError(
+            f"{path}: found an IDX array of {' x '.join(map(str, shape[:4]))}{' x ...' * (len(shape) > 4)}; expected N "
+            "labels, or images, N x height x width or N x height x width x 3"
+        )
+    return shape
 
 
 def _require_stored(path: Path, size: int, *, compressed: bool, ndim: int) -> None:

@@ -10,18 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mizumashi.data.bounded_file import BoundedFile
+from mizumashi.data.image_headers import require_modest_header, require_pixels
+from mizumashi.data.refusals import reason
 from mizumashi.errors import InputError
 
 # Pillow's other readers are refused: some start programs, all widen the ground for hostile files.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 _TYPES = mimetypes.MimeTypes(filenames=())
+_BAND = 2**18  # pixels that are converted at a time
 
 
 def is_image(path: Path) -> bool:
     """Whether the file's content is that of an image; nothing is decoded.
 
     Raises:
-        InputError: the file has an image's name but not an image's content, or cannot be opened.
+        InputError: the file has an image's name but not an image's content, cannot be opened, or announces more than
+            `mizumashi.data.limits` allow.
     """
     try:
         with _opened(path):
@@ -30,6 +35,8 @@ def is_image(path: Path) -> bool:
         if (_TYPES.guess_type(path.name)[0] or "").startswith("image/"):
             raise _unreadable(path, error) from error
         return False
+    except InputError:
+        raise
     except Exception as error:  # Pillow raises many kinds on hostile files
         raise _unreadable(path, error) from error
 
@@ -43,38 +50,51 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Raises:
         InputError: the file cannot be read, has several frames, more than 8 bits of grey, or more pixels than
-            `PIL.Image.MAX_IMAGE_PIXELS`.
+            `PIL.Image.MAX_IMAGE_PIXELS` or, for its size, than `mizumashi.data.limits` allow.
     """
     try:
         with _opened(path) as image:
             _require_usable(image, path)
-            array = np.asarray(_grey_or_rgb(ImageOps.exif_transpose(image)))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _pixels(image)
     except InputError:
         raise
     except Exception as error:  # Pillow raises many kinds on hostile files
         raise _unreadable(path, error) from error
-    return array if array.ndim == 3 else array[..., np.newaxis]
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image; what Pillow would merely warn of as too large is an error."""
-    with warnings.catch_warnings():
+    """Open an image whose pixels its file can hold; what Pillow would merely warn of as too large is an error."""
+    with warnings.catch_warnings(), BoundedFile(path) as file:
+        warnings.simplefilter("ignore")  # of damaged metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path, formats=_FORMATS) as image:
+        require_modest_header(path, file)
+        with Image.open(file, formats=_FORMATS) as image:
+            require_pixels(path, file.length, image.size, grey=image.mode in ("1", "L"))
             yield image
 
 
 def _require_usable(image: Image.Image, path: Path) -> None:
     # A camera's MPO file is a JPEG with previews or depth maps behind the picture.
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+    if getattr(image, "is_animated", False) and image.format != "MPO":
         raise InputError(f"{path}: found several frames or pages; expected one image; save each as its own file")
     if image.mode.startswith(("I", "F")):
         raise InputError(f"{path}: found more than 8 bits of grey; expected 8; convert the images to 8 bits first")
 
 
-def _grey_or_rgb(image: Image.Image) -> Image.Image:
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """The image as H x W x 1 or H x W x 3, converted band by band: a large one is held twice, not six times."""
     grey = image.mode in ("1", "L", "LA") or (image.mode in ("P", "PA") and _has_grey_palette(image))
+    pixels = np.empty((image.height, image.width, 1 if grey else 3), np.uint8)
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels[top : top + rows] = np.asarray(_grey_or_rgb(band, grey=grey)).reshape(band.height, band.width, -1)
+    return pixels
+
+
+def _grey_or_rgb(image: Image.Image, *, grey: bool) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -92,8 +112,8 @@ def _unreadable(path: Path, error: Exception) -> InputError:
             f"{path}: found an image of too many pixels; expected at most {Image.MAX_IMAGE_PIXELS:,}; "
             "make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS"
         )
-    reason = "its content is not that of an image" if isinstance(error, UnidentifiedImageError) else error
+    what = "its content is not that of an image" if isinstance(error, UnidentifiedImageError) else reason(error)
     return InputError(
-        f"{path}: cannot read the image ({reason}); expected PNG, JPEG, BMP, GIF, PNM, TIFF or WebP; "
+        f"{path}: cannot read the image ({what}); expected PNG, JPEG, BMP, GIF, PNM, TIFF or WebP; "
         "remove or repair the file"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mizumashi.data import limits
 from mizumashi.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class LabelledImages:
                 f"{self.name}: found {labels.size} labels of shape {labels.shape} and type {labels.dtype} "
                 f"for {len(images)} images; expected one int64 label for each image"
             )
+        limits.require_class_names(self.name, self.class_names)
         if len(set(self.class_names)) != len(self.class_names):
             raise InputError(f"{self.name}: found class names that repeat; expected each name once")
         try:
@@ -103,7 +105,9 @@ class LabelledImages:
         if numbers.dtype.kind not in "iu":
             raise InputError(f"{name}: found labels of type {numbers.dtype}; expected whole numbers from 0")
         if class_names is None:
-            class_names = [str(label) for label in range(int(numbers.max()) + 1 if numbers.size else 0)]
+            count = int(numbers.max()) + 1 if numbers.size else 0
+            limits.require_classes(name, count)
+            class_names = [str(label) for label in range(count)]
         return cls(pixels, numbers.astype(np.int64), tuple(class_names), name)
 
     @classmethod

@@ -5,18 +5,25 @@ Both kinds are read, compressed or not; what is written is not compressed, which
 
 import math
 import struct
+import sys
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from mizumashi.data import limits
+from mizumashi.data.archives import open_archive, require_known_compression
+from mizumashi.data.refusals import reason
 from mizumashi.errors import InputError
+
+_LONGEST_HEADER = 10_000  # bytes; NumPy refuses more characters, but unpacks them all before
+_KINDS = "biufU"  # truth values, integers, floats and text
 
 
 def npz_keys(path: Path) -> set[str] | None:
@@ -26,12 +33,14 @@ def npz_keys(path: Path) -> set[str] | None:
         InputError: the file cannot be opened.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             names = archive.namelist()
     except zipfile.BadZipFile:
         return None
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the file ({error.strerror})") from error
+    except InputError:
+        raise
+    except Exception as error:  # zipfile raises many kinds on damaged files
+        raise InputError(f"{path}: cannot read the file ({reason(error)}); get or make it again") from error
     return {name.removesuffix(".npy") for name in names if name.endswith(".npy")} or None
 
 
@@ -39,15 +48,16 @@ def read_npz(path: Path, keys: tuple[str, ...]) -> list[NDArray[Any]]:
     """Read the arrays named `keys`.
 
     Raises:
-        InputError: an array is missing, damaged, larger than the limit, or of Python objects.
+        InputError: an array is missing, damaged, larger than the limits, or not of numbers or text.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy warns of headers that Python 2 wrote
             return [_read_array(archive, f"{key}.npy", path) for key in keys]
     except InputError:
         raise
     except Exception as error:  # zipfile and numpy raise many kinds on damaged files
-        raise InputError(f"{path}: cannot read the NPZ file ({error}); it is damaged: make it again") from error
+        raise InputError(f"{path}: cannot read the NPZ file ({reason(error)}); make it again") from error
 
 
 def map_npz(path: Path, key: str) -> NDArray[Any]:
@@ -67,20 +77,18 @@ def map_npz(path: Path, key: str) -> NDArray[Any]:
         [0, 1, 4, 9, 16]
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             info = archive.getinfo(f"{key}.npy")
-            with archive.open(info) as member:
-                shape, dtype = _read_header(member)
-                start = member.tell()
+            shape, dtype, fortran, start = _read_header(archive, info)
         with path.open("rb") as file:
             file.seek(info.header_offset + 26)  # of the member's own header: 30 bytes, its name, and extras
             name, extras = struct.unpack("<HH", file.read(4))
-        if info.compress_type != zipfile.ZIP_STORED or dtype.hasobject:
-            raise ValueError(f"{key} is compressed or of Python objects")
+        if info.compress_type != zipfile.ZIP_STORED or fortran or not _is_plain(dtype):
+            raise ValueError(f"{key} is compressed, in Fortran's order, or not of numbers or text")
         offset = info.header_offset + 30 + name + extras + start
         return np.memmap(path, dtype, "c", offset, shape)
     except Exception as error:  # zipfile and numpy raise many kinds on damaged files
-        raise InputError(f"{path}: cannot map the NPZ file ({error}); it is damaged: make it again") from error
+        raise InputError(f"{path}: cannot map the NPZ file ({reason(error)}); make it again") from error
 
 
 class NpzWriter:
@@ -114,11 +122,11 @@ def new_npz(path: Path) -> Iterator[NpzWriter]:
 
 def _read_array(archive: zipfile.ZipFile, member: str, path: Path) -> NDArray[Any]:
     info = archive.getinfo(member)
-    with archive.open(info) as file:
-        shape, dtype = _read_header(file)
-        start = file.tell()
+    shape, dtype, _, start = _read_header(archive, info)
     if dtype.hasobject:
         raise InputError(f"{path}: found Python objects in {member}; expected numbers; they are never unpickled")
+    if not _is_plain(dtype):
+        raise InputError(f"{path}: found elements of type {str(dtype)[:40]} in {member}; expected numbers or text")
     claimed = math.prod(shape) * dtype.itemsize
     limits.require_size(path, claimed)
     stored = min(info.compress_size, path.stat().st_size)  # the archive's directory may lie as well
@@ -128,11 +136,28 @@ def _read_array(archive: zipfile.ZipFile, member: str, path: Path) -> NDArray[An
         limits.require_compressible(path, claimed, stored)
     with archive.open(info) as file:
         array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+    if dtype.kind == "U" and array.size:
+        letters = array.ravel(order="K").view(f"{dtype.byteorder}u4")
+        if letters.max() > sys.maxunicode:
+            raise ValueError(f"{member} holds no text: {letters.max():#x} is no letter")
     return array
 
 
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = npy.read_magic(file)
+def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any], bool, int]:
+    """An array's shape, type, whether it is in Fortran's order, and the length of its header."""
+    require_known_compression(member)
+    with archive.open(member) as file:
+        version = npy.read_magic(file)
+        length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
+    if length > _LONGEST_HEADER:
+        raise ValueError(f"the header of {member.filename[:40]!r} has {length:,} bytes")
     header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = header(file)
-    return shape, dtype
+    with archive.open(member) as file:
+        npy.read_magic(file)
+        shape, fortran, dtype = header(file)
+        return shape, dtype, fortran, file.tell()
+
+
+def _is_plain(dtype: np.dtype[Any]) -> bool:
+    """Whether elements are numbers or text; elements of no size would let a header announce any number of them."""
+    return dtype.kind in _KINDS and dtype.itemsize > 0

@@ -16,6 +16,7 @@ GRAIN = 1 / 8  # what differs from the paper by less is its grain: of the full r
 MARGIN = 1 / 6  # the outer part of a cut-out: its level is the paper's, and a form's lines lie within it
 DOT = 1 / 20  # of the image's side: a shorter gap is one in a dotted line, a shorter mark alone is dust
 LINE = 0.95  # a ruled line covers this part of the way from border to border, the gaps between its dots included
+LINKS = 16  # pieces in a chain that leads away from the character; a spiral of dots would cost minutes
 
 TOUCHING = np.ones((3, 3), np.bool_)  # pixels of one piece touch at a side or at a corner
 
@@ -223,9 +224,10 @@ def _character(ink: Ink) -> Ink:
     way = np.where(deep, ndimage.mean(depth, pieces, numbers), ndimage.minimum(depth, pieces, numbers))
     widest = np.minimum(way, lengths)
     belongs = numbers == largest
-    while True:
+    for _ in range(LINKS):
         distance = ndimage.distance_transform_edt(~np.isin(pieces, numbers[belongs]))
         near = ndimage.minimum(distance, pieces, numbers) - 1 <= widest
         if not (near & ~belongs).any():
-            return np.where(np.isin(pieces, numbers[belongs]), ink, 0).astype(np.float32)
+            break
         belongs |= near
+    return np.where(np.isin(pieces, numbers[belongs]), ink, 0).astype(np.float32)

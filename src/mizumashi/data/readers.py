@@ -142,18 +142,21 @@ def _read_file(path: Path) -> LabelledImages:
 def _read_image_folder(folder: Path, preprocess: Preprocess | None, resize: int | None) -> LabelledImages:
     files = list_image_files(folder)
     source: _Named = ((str(path), read_image(path)) for path in files.paths)
-    pixels = _stack(_shaped(source, len(files.paths), folder, preprocess, resize), len(files.paths), folder)
+    stored = sum(path.stat().st_size for path in files.paths) if resize is None and preprocess is None else None
+    pixels = _stack(_shaped(source, len(files.paths), folder, preprocess, resize), len(files.paths), folder, stored)
     labels = np.array(files.labels, np.int64)
     return LabelledImages(pixels, labels, files.class_names, folder.resolve().name, files.test_start)
 
 
-def _stack(source: _Named, count: int, folder: Path) -> NDArray[np.uint8]:
-    """Gather images H x W x C of one size into N x H x W x C."""
+def _stack(source: _Named, count: int, folder: Path, stored: int | None = None) -> NDArray[np.uint8]:
+    """Gather images H x W x C of one size into N x H x W x C; where they come as they are, from `stored` bytes."""
     pixels: NDArray[np.uint8] | None = None
     first = ""
     for index, (name, image) in enumerate(source):
         if pixels is None:
             limits.require_size(folder, count * image.size)
+            if stored is not None:  # a large first image must not make room for many that are small
+                limits.require_expansion(folder, count * image.size, stored)
             pixels, first = np.empty((count, *image.shape), np.uint8), name
         elif image.shape != pixels.shape[1:]:
             ways = "--preprocess mnist-style"
@@ -292,8 +295,9 @@ def _read_npz_set(path: Path, keys: set[str]) -> LabelledImages:
         images, labels = np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test])
         return _assemble(path, images, labels, None, len(x_train))
     if not keys >= {"images", "labels"}:
+        named = [repr(key)[:40] for key in sorted(keys)[:8]]
         raise InputError(
-            f"{path}: found the arrays {', '.join(map(repr, sorted(keys)))}; "
+            f"{path}: found the arrays {', '.join(named)}{', ...' * (len(keys) > len(named))}; "
             f"expected images and labels, or {', '.join(_KERAS)}"
         )
     optional = [key for key in ("class_names", "test_start") if key in keys]
@@ -302,6 +306,8 @@ def _read_npz_set(path: Path, keys: set[str]) -> LabelledImages:
     names, start = found.get("class_names"), found.get("test_start")
     if names is not None and (names.dtype.kind != "U" or names.ndim != 1):
         raise InputError(f"{path}: found class_names of type {names.dtype}; expected a list of strings")
+    if names is not None:
+        limits.require_classes(path, len(names))  # before each becomes a string of its own
     if start is not None and (start.dtype.kind not in "iu" or start.ndim != 0):
         raise InputError(f"{path}: found test_start of type {start.dtype}; expected one whole number")
     class_names = None if names is None else tuple(names.tolist())
@@ -323,6 +329,7 @@ def _assemble(
         )
     if class_names is None:
         numbers = np.unique(labels[:test_start])
+        limits.require_classes(source, len(numbers))
         surplus = np.setdiff1d(labels, numbers)
         if len(surplus):
             raise InputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file
 from scipy.special import ndtri
 
@@ -172,20 +173,37 @@ class Snapshot:
 
     @cached_property
     def _generator(self) -> Generator:
-        with torch.device("meta"):
-            generator = Generator(self.shape)
         with files.expect_undamaged(self.path, "remove it, and train into the run's folder again to remake it"):
+            with torch.device("meta"):  # shapes without numbers: nothing is allocated, whatever the run describes
+                generator = Generator(self.shape)
+            _require_weights(self.path, generator)
             generator.load_state_dict(load_file(self.path), assign=True)
         quick: Generator = folded(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return quick.bfloat16() if self.precision == "bf16-mixed" else quick
 
     @torch.inference_mode()
     def _chunk(self, indices: NDArray[np.int64], chosen: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
+        generator = self._generator  # before the latents, whose size its weights vouch for
         drawn = torch.from_numpy(latents(indices, self.shape.latent_size, seed))
         labels = torch.from_numpy(chosen)
-        painted = self._generator(drawn.to(self._generator.project.weight.dtype), labels).float()
+        painted = generator(drawn.to(generator.project.weight.dtype), labels).float()
         pixels: NDArray[np.uint8] = ((painted + 1) * 127.5).round_().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         return np.ascontiguousarray(pixels)
+
+
+def _require_weights(path: Path, generator: Generator) -> None:
+    """Raise `ValueError` unless a file's header names the generator's weights, each of its type and shape."""
+    kinds = {torch.float32: "F32", torch.int64: "I64"}
+    expected = {key: (kinds[value.dtype], list(value.shape)) for key, value in generator.state_dict().items()}
+    with safe_open(path, "pt") as file:
+        if set(file.keys()) != set(expected):
+            raise ValueError(f"{len(file.keys())} weights of other names than the {len(expected)} of this network")
+        for key, (kind, shape) in expected.items():
+            piece = file.get_slice(key)
+            if (piece.get_dtype(), piece.get_shape()) != (kind, shape):
+                raise ValueError(
+                    f"{key} is {piece.get_dtype()} of {piece.get_shape()}; this network's is {kind} of {shape}"
+                )
 
 
 def latents(indices: NDArray[np.int64], latent_size: int, seed: int) -> NDArray[np.float32]:
