@@ -92,6 +92,21 @@ def test_classes_that_mirror_each_other_are_told_apart_unless_images_are_flipped
     assert (flipped == blobs.labels)[~middle].mean() < 0.7
 
 
+def test_a_network_is_shown_every_image_once_an_epoch_as_pytorch_lays_images_out():
+    pixels = np.random.default_rng(0).integers(0, 256, (35, 8, 9, 3))
+    images = LabelledImages.from_arrays(pixels, np.arange(35) % 2)
+    shown: list[torch.Tensor] = []
+    network = linear(images)
+    network.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    model = train_network(network, images, 0, CnnConfig(steps=7, batch_size=5))
+    model.logits(images)
+    expected = np.stack([images[index][0].numpy() for index in range(35)])
+    *batches, read = shown
+    np.testing.assert_array_equal(read.numpy(), expected)
+    seen = {image.numpy().tobytes() for batch in batches for image in batch}
+    assert seen == {image.tobytes() for image in expected}
+
+
 def test_sets_that_run_backwards_in_memory_are_read(blobs: LabelledImages):
     mirrored = LabelledImages.from_arrays(blobs.images[:, :, ::-1], 2 - blobs.labels)
     network = train_network(linear(mirrored), mirrored, 0, CnnConfig(steps=60, precision="32-true"))

@@ -237,8 +237,9 @@ def hashed(content: bytes) -> str:
     """What stands for a file's content; of the header of a safetensors file, whose order is random, for its meaning."""
     size = int.from_bytes(content[:8], "little")
     if content[8:9] == b"{" and size <= len(content):
-        header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True)
-        content = header.encode() + content[8 + size :]
+        with contextlib.suppress(ValueError):
+            header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True)
+            content = header.encode() + content[8 + size :]
     return hashlib.sha256(content).hexdigest()
 
 

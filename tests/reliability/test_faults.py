@@ -176,6 +176,15 @@ def test_a_set_is_whole_or_not_there_after_a_failing_call(
     assert sweep(drawn[format], capsys, every=2) == ""
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C works, even in tests that a shell has put into the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("format", ["idx", "npz"])
 def test_a_stop_at_any_call_says_truly_what_it_leaves(
     drawn: dict[str, Trial], format: str, capsys: pytest.CaptureFixture[str]
@@ -186,6 +195,7 @@ def test_a_stop_at_any_call_says_truly_what_it_leaves(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_stop_at_any_call_of_training_goes_on_to_the_same_bytes(trained: Trial, capsys: pytest.CaptureFixture[str]):
     wrong = [line for at in range(trained.calls) for line in wrong_after_stop(trained, at, capsys)]
     assert "\n".join(wrong) == ""

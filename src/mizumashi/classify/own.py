@@ -95,6 +95,8 @@ def own_classifier(spelling: str) -> Classifier:
       makes a `torch.nn.Module` that gives N x K logits for N x C x H x W images in [0, 1]. It is trained by the
       cnn's loop. What it draws from PyTorch's global generator comes from the seed.
 
+    The current folder is put on Python's path, where `python -m` has it too.
+
     Args:
         spelling: `package.module:name`.
 
