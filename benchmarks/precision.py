@@ -24,10 +24,11 @@ def main() -> None:
     assert exact.plan["gan"]["precision"] == "32-true"
     assert quick.plan["gan"]["precision"] == "bf16-mixed"
     rows, found = [], []
+    accuracies = [result.accuracy("softmax") for result in (exact, quick)]
     for test in (exact.plan["source"]["name"], str(exact.target)):
         column = exact.tests.index(test)
-        for row, recipe in enumerate(exact.recipes):
-            before, after = exact.accuracy[row, column], quick.accuracy[row, column]
+        for row, recipe in enumerate(exact.recipes("softmax")):
+            before, after = (accuracy[row, column] for accuracy in accuracies)
             points = 100 * (after - before)
             mean, low, high = t_interval(points)
             shown = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"

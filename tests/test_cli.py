@@ -18,7 +18,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.data.writers import write_images
 from mizumashi.gan.config import GanConfig
-from mizumashi.studies.config import StudyConfig
+from mizumashi.studies.config import Regime, StudyConfig
 
 TINY = ["--steps", "4", "--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8"]
 
@@ -69,18 +69,28 @@ GAN_OPTIONS = (
     "--objective minimax --learning-rate 0.1 --schedule decay --beta1 0.2 --seed 4 --precision 16-mixed"
 )
 GAN = GanConfig(9, (3, 9), 8, 7, (1, 2, 3), "minimax", 0.1, "decay", 0.2, 4, "16-mixed")
+STUDY_OPTIONS = (
+    "--recipes real+smote gan@3 --classifiers cnn a.b:c --choose --grow --per-class 5 --imbalance 3:0.1 b:0.2 "
+    "--balance --target-per-class 6"
+)
+STUDY = StudyConfig(
+    *(GAN, 3, 2, ("real+smote", "gan@3"), ("cnn", "a.b:c"), True, True),
+    Regime(5, ("3:0.1", "b:0.2"), balance=True, target_per_class=6),
+)
 SMALL = GanConfig(steps=1200, widths=(32, 64, 128))
+
+MIXED = LabelledImages.from_arrays(np.zeros((2, 8, 8), np.uint8), [0, 1], name="real+gan@3")
 
 PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
     "study IN --target T --out OUT --data-dir D --accelerator cuda --checkpoint-every 7 --seeds 3 "
-    f"--classifier-seeds 2 {GAN_OPTIONS}": [
+    f"--classifier-seeds 2 {STUDY_OPTIONS} {GAN_OPTIONS}": [
         (
             "study",
             ("IN",),
             {
                 "target": "T",
                 "out": Path("OUT"),
-                "config": StudyConfig(GAN, seeds=3, classifier_seeds=2),
+                "config": STUDY,
                 "data_dir": Path("D"),
                 "accelerator": "cuda",
                 "checkpoint_every": 7,
@@ -113,6 +123,15 @@ PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
         ("draw", (6,), {"seed": 8}),
         ("labels", (6,), {}),
         ("write_stream", ("drawn", "labels", ("a", "b"), Path("OUT"), "npz"), {}),
+    ],
+    "generate STUDY --recipe best --out OUT --format npz --images I --target T --data-dir D": [
+        ("require_writable", (Path("OUT"), "npz"), {}),
+        ("training_set", (Path("STUDY"), "best"), {"images": "I", "target": "T", "data_dir": Path("D")}),
+        ("write_images", (MIXED, Path("OUT"), "npz"), {}),
+    ],
+    "compare A B --seed 3 --data-dir D": [
+        ("compare", ("A", "B"), {"seed": 3, "data_dir": Path("D")}),
+        ("describe_comparison", ("compared",), {}),
     ],
     "evaluate A B --on C D --seeds 5 --data-dir E": [
         *(("open_images", (name,), {"data_dir": Path("E")}) for name in "ABCD"),
@@ -154,7 +173,10 @@ def test_every_option_reaches_its_destination(command: str, monkeypatch: pytest.
         labels=recorder("labels", "labels"),
     )
     replaced = {
-        "jobs.study": SimpleNamespace(path=tmp_path),
+        "jobs.study": SimpleNamespace(path=tmp_path, verdict="No."),
+        "jobs.training_set": MIXED,
+        "jobs.compare": "compared",
+        "report.tables.describe_comparison": "description",
         "jobs.report": None,
         "jobs.evaluate": np.zeros((2, 2, 2, 5)),
         "gan.training.train": SimpleNamespace(path=tmp_path, snapshots=[1]),
@@ -178,19 +200,20 @@ def test_a_preset_sets_the_defaults_and_options_override_it():
     assert parse(["study", "digits"]).config.gan.stages == (300, 600, 1200, 2400)
 
 
+STUDY_NAMES = (
+    "seeds classifier-seeds recipes classifiers choose no-choose grow no-grow per-class imbalance balance no-balance "
+    "target-per-class"
+)
 GAN_NAMES = "steps snapshots batch-size latent-size widths objective learning-rate schedule beta1 seed precision"
 
 
 @pytest.mark.parametrize(
     ("command", "positional", "options"),
     [
-        (
-            "study",
-            "IMAGES",
-            f"target out preset data-dir accelerator checkpoint-every {GAN_NAMES} seeds classifier-seeds",
-        ),
+        ("study", "IMAGES", f"target out preset data-dir accelerator checkpoint-every {GAN_NAMES} {STUDY_NAMES}"),
         ("train", "IMAGES", f"out preset data-dir accelerator resume checkpoint-every {GAN_NAMES}"),
-        ("generate", "RUN", "out step count per-class format seed"),
+        ("generate", "RUN", "out step count per-class format seed recipe images target data-dir"),
+        ("compare", "REAL", "seed data-dir"),
         ("evaluate", "SET...", "on seeds data-dir"),
         ("data", "IMAGES", "out format preprocess resize data-dir"),
         ("report", "STUDY", ""),
@@ -203,7 +226,8 @@ def test_the_option_list_is_known(
     monkeypatch.setenv("NO_COLOR", "1")
     assert main([command, "--help"]) == 0
     shown, said = capsys.readouterr()
-    assert sorted(re.findall(r"^\W* --([a-z][a-z0-9-]*)", shown, re.MULTILINE)) == sorted(options.split())
+    names = re.findall(r"^\W* --([a-z][a-z0-9-]*)(?:, --(no-[a-z-]*))?", shown, re.MULTILINE)
+    assert sorted(name for pair in names for name in pair if name) == sorted(options.split())
     assert positional in shown.partition("\n\n")[0].split()  # the usage
     assert said == ""
 
@@ -211,7 +235,7 @@ def test_the_option_list_is_known(
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
     assert main(["--help"]) == 0
     shown, said = capsys.readouterr()
-    assert "{study,train,generate,evaluate,data,report}" in shown
+    assert "{study,train,generate,evaluate,compare,data,report}" in shown
     assert said == ""
 
 

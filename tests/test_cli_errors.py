@@ -109,7 +109,7 @@ def test_bad_input_is_one_line_and_exit_code_2_and_writes_nothing(
     assert contents(tmp_path, pictures, brighter, run) == before
 
 
-COMMANDS = "study, train, generate, evaluate, data, report; see `mizumashi --help`"
+COMMANDS = "study, train, generate, evaluate, compare, data, report; see `mizumashi --help`"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_each_command_says_truly_what_a_stop_leaves(
         "jobs.study",
         "gan.training.train",
         "gan.sampling.latents",
-        "classify.softmax.score",
+        "classify.score.score",
         "data.writers.new_idx",
         "jobs.report",
     ):

@@ -43,9 +43,9 @@ def paper_table(name: str) -> dict[tuple[str, str], float]:
 
 def side_by_side(result: StudyResult, name: str) -> str:
     """The project's mean ± standard deviation over seeds, and the paper's cell in brackets."""
-    numbers, paper = getattr(result, name), paper_table(name)
+    numbers, paper = getattr(result, name)("softmax"), paper_table(name)
     rows = []
-    for number, recipe in enumerate(result.recipes):
+    for number, recipe in enumerate(result.recipes("softmax")):
         cells = [f"{number + 1} {recipe}"]
         for test, values in zip(result.tests, numbers[number], strict=True):
             told = paper.get((paper_name(recipe), paper_name(test)))
@@ -63,18 +63,16 @@ def interval(differences: NDArray[np.float64]) -> str:
 
 def claims(result: StudyResult) -> list[tuple[str, bool, str]]:
     """Each claim, whether it held, and the numbers."""
+    recipes, numbers = result.recipes("softmax"), result.accuracy("softmax")
     accuracy = {
-        (recipe, test): result.accuracy[row, column]
-        for row, recipe in enumerate(result.recipes)
+        (recipe, test): numbers[row, column]
+        for row, recipe in enumerate(recipes)
         for column, test in enumerate(result.tests)
     }
     last, source, target = result.stages[-1], "mnist", str(result.target)
     real, alone, mixed = (accuracy[recipe, source] for recipe in ("real", last, f"real+{last}"))
     told = {stage: np.array([by[stage].accuracy for by in result.distances.values()]) for stage in result.stages}
-    best = {
-        stage: result.recipes[int(result.accuracy[:, result.tests.index(stage)].mean(axis=1).argmax())]
-        for stage in result.stages
-    }
+    best = {stage: recipes[int(numbers[:, result.tests.index(stage)].mean(axis=1).argmax())] for stage in result.stages}
     gains = {stage: accuracy[f"real+{last}", stage] - accuracy["real", stage] for stage in result.stages}
     gain = accuracy[last, target] - accuracy["real", target]
     late = {name: values[-len(values) // 4 :] for name, values in all_losses(result).items()}

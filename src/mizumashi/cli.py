@@ -46,7 +46,7 @@ UNUSABLE = {
 
 @dataclass(frozen=True)
 class Study:
-    """The main job: GANs, generated sets, classifiers, tables, figures, report. Resumes by itself.
+    """The main job: GANs, generated sets, classifiers, verdict, tables, figures, report. Resumes by itself.
 
     Args:
         images: the images to inflate: digits, mnist, faxocr, or a path.
@@ -86,7 +86,9 @@ class Study:
                 checkpoint_every=self.checkpoint_every,
                 progress=progress,
             )
-        print((result.path / "tables" / "accuracy.md").read_text(encoding="utf-8"), end="")
+        print((result.path / "tables" / "accuracy.md").read_text(encoding="utf-8"))
+        for line in str(result.verdict).splitlines():
+            print(visible(line))
         print(f"\nThe whole report: {visible(str(result.path / 'report.md'))}")
 
 
@@ -139,16 +141,20 @@ class Train:
 
 @dataclass(frozen=True)
 class Generate:
-    """Draw labelled images from a snapshot of a GAN run.
+    """Draw labelled images from a snapshot of a GAN run, or write the training set of a study's recipe.
 
     Args:
-        run_folder: the GAN run's folder.
+        run_folder: the GAN run's folder; with --recipe a finished study's.
         out: the new set's folder, or file for npz.
         step: the snapshot (default: the last).
         count: how many images in all; or
         per_class: how many of each class.
         format: the set's format.
         seed: decides the latents; image i depends on the snapshot, the seed and i alone.
+        recipe: best for what the study's verdict says, or any recipe of its stages, such as real+gan@300:0.25.
+        images: with --recipe, the study's source (default: what it was opened by).
+        target: with --recipe, the study's target, where some of it joins training (default: likewise).
+        data_dir: the folder of the known sets (default: MIZUMASHI_DATA, then a download).
     """
 
     stopped: ClassVar[str] = STARTS_OVER
@@ -160,9 +166,28 @@ class Generate:
     per_class: int | None = None
     format: Format = "idx"
     seed: int = 0
+    recipe: str | None = None
+    images: str | None = None
+    target: str | None = None
+    data_dir: Path | None = None
 
     def run(self) -> None:
-        """Draw and write the set."""
+        """Draw or mix the set, and write it."""
+        if self.recipe is None:
+            self._draw()
+        else:
+            self._mix(self.recipe)
+
+    def _mix(self, recipe: str) -> None:
+        from mizumashi.data.writers import require_writable, write_images
+        from mizumashi.jobs import training_set
+
+        require_writable(self.out, self.format)
+        images = training_set(self.run_folder, recipe, images=self.images, target=self.target, data_dir=self.data_dir)
+        path = write_images(images, self.out, self.format)
+        print(f"{visible(str(path))}: {len(images)} images of {len(images.class_names)} classes: {images.name}")
+
+    def _draw(self) -> None:
         from mizumashi.console import progress_on_stderr
         from mizumashi.data.writers import write_stream
         from mizumashi.gan.run import GanRun
@@ -207,6 +232,35 @@ class Evaluate:
             accuracy, loss = evaluate(training, tests, seeds=self.seeds, progress=progress)
         for title, numbers in (("Accuracy", accuracy), ("Loss", loss)):
             print(f"{title}\n\n{matrix(self.sets, self.on, numbers)}\n")
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Say how good generated images are beside real ones, and whether they are copies.
+
+    Args:
+        real: the real images, with a training and a test part.
+        generated: the generated ones; of a set with parts, the test part.
+        seed: of the networks and of whatever is drawn.
+        data_dir: the folder of the known sets (default: MIZUMASHI_DATA, then a download).
+    """
+
+    stopped: ClassVar[str] = STARTS_OVER
+
+    real: Annotated[str, Positional, arg(metavar="REAL")]
+    generated: Annotated[str, Positional, arg(metavar="GENERATED")]
+    seed: int = 0
+    data_dir: Path | None = None
+
+    def run(self) -> None:
+        """Compare, and print the tables."""
+        from mizumashi.console import progress_on_stderr
+        from mizumashi.jobs import compare
+        from mizumashi.report.tables import describe_comparison
+
+        with progress_on_stderr() as progress:
+            found = compare(self.real, self.generated, seed=self.seed, data_dir=self.data_dir, progress=progress)
+        print(describe_comparison(found))
 
 
 @dataclass(frozen=True)
@@ -267,12 +321,13 @@ class Report:
         print(visible(str(self.study / "report.md")))
 
 
-Command = Study | Train | Generate | Evaluate | Data | Report
+Command = Study | Train | Generate | Evaluate | Compare | Data | Report
 COMMANDS: dict[str, type[Command]] = {
     "study": Study,
     "train": Train,
     "generate": Generate,
     "evaluate": Evaluate,
+    "compare": Compare,
     "data": Data,
     "report": Report,
 }
@@ -322,17 +377,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if list(arguments) == ["--version"]:
         print(f"mizumashi {version('mizumashi')}")
         return 0
-    stopped = STARTS_OVER
+    command: Command | None = None
     try:
         command = parse(arguments)
-        stopped = command.stopped
         command.run()
     except SystemExit:  # help, printed
         return 0
     except InputError as error:
         return _say(error, 2)
     except KeyboardInterrupt as stop:
-        return _say(stop if stop.args else stopped, 130)
+        return _say(stop if stop.args else _left(command), 130)
     except BrokenPipeError:  # whoever read our output has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -345,6 +399,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FloatingPointError as error:
         return _say(error, 1)
     return 0
+
+
+def _left(command: Command | None) -> str:
+    """What a stopped command leaves."""
+    if isinstance(command, Generate | Data) and command.out is not None:
+        from mizumashi.data.writers import is_written
+
+        if is_written(command.out, command.format):  # it was new: the stop came when all was done
+            return f"stopped; {command.out} was written before"
+    return STARTS_OVER if command is None else command.stopped
 
 
 def _stop_on_signals() -> None:

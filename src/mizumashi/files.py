@@ -7,6 +7,8 @@ import os
 import platform
 import re
 import shutil
+import signal
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -91,9 +93,31 @@ def _locked(lock: Path, what: Path) -> Iterator[None]:
             lock.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
             yield
         finally:
-            with suppress(OSError):  # a folder that was moved away took its lock along
-                lock.unlink()
-            native.release()
+            with _uninterrupted():
+                with suppress(OSError):  # a folder that was moved away took its lock along
+                    lock.unlink()
+                native.release()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let signals that stop the work wait for the end of the block."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can take signals
+        yield
+        return
+    came: list[int] = []
+    stops = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.getsignal(number) for number in stops}
+    heard = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    for number in heard:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _holder(lock: Path) -> str:

@@ -3,25 +3,36 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mizumashi import files
+from mizumashi.data.catalog import NAMES
 from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.data.overlap import require_unseen
 from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_split
+from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan.config import CHECKPOINT_EVERY
 from mizumashi.progress import Progress, silent
 from mizumashi.studies.config import StudyConfig
-from mizumashi.studies.plan import MOST_SEEDS, Plan
+from mizumashi.studies.plan import MOST_SEEDS, Plan, planned_config
+from mizumashi.studies.recipe import Recipe
+from mizumashi.studies.regime import split_target
 from mizumashi.studies.results import StudyResult
+
+if TYPE_CHECKING:
+    from mizumashi.studies.comparison import SetComparison
 
 _log = logging.getLogger("mizumashi")
 
 TEST_SHARE = 0.2
 """What a study keeps for testing where the source has no test part of its own."""
+
+SAME_NAME = " (target)"
+"""What is added to a target's name where it is the source's."""
 
 
 def study(
@@ -40,8 +51,8 @@ def study(
     Args:
         source: the images to inflate: a set, a catalogue name or a path. Without a test part of its own, a
             fifth of each class is set aside for testing.
-        target: another domain's images, only ever tested on; of a set with parts, its test part. Where it is
-            called as the source is, it is shown as "NAME (target)".
+        target: another domain's images, only ever tested on but for those that `config.regime` lets join training; of
+            a set with parts, its test part. Where it is called as the source is, it is shown as "NAME (target)".
         out: the study's folder, by default studies/SOURCE or studies/SOURCE-to-TARGET.
         config: GAN and seeds; by default the paper's GAN, once.
         data_dir: where the catalogue's sets are, before MIZUMASHI_DATA.
@@ -59,23 +70,63 @@ def study(
     from mizumashi.report.page import draw
     from mizumashi.studies.run import run_study
 
-    opened = _opened(source, data_dir)
-    if opened.test_start is None:
-        opened = stratified_split(opened, TEST_SHARE, seed=0)
-    tested = None if target is None else _test_part(_opened(target, data_dir))
-    name = opened.name if tested is None else f"{opened.name}-to-{tested.name}"
-    if tested is not None and tested.name == opened.name:
-        tested = tested.renamed(f"{tested.name} (target)")
-    for part in (opened.test, *([] if tested is None else [tested])):
+    plan = _plan(source, target, config or StudyConfig(), data_dir)
+    for part in plan.tested.values():
         absent = [name for name, count in zip(part.class_names, part.counts, strict=True) if not count]
         if absent:
             _log.warning("%s has no image of %s: no accuracy here speaks of them", part.name, ", ".join(absent))
-    plan = Plan(opened, tested, config or StudyConfig())
-    folder = Path(out) if out else Path("studies") / name
     plan.check()
+    target_name = "" if plan.target is None else f"-to-{plan.target.name.removesuffix(SAME_NAME)}"
+    folder = Path(out) if out else Path("studies") / f"{plan.source.name}{target_name}"
     with files.sole_user(folder):
         run_study(plan, folder, accelerator=accelerator, checkpoint_every=checkpoint_every, progress=progress)
         return draw(folder, progress=progress)
+
+
+def training_set(
+    study: str | Path,
+    recipe: str = "best",
+    *,
+    images: LabelledImages | str | Path | None = None,
+    target: LabelledImages | str | Path | None = None,
+    data_dir: str | Path | None = None,
+) -> LabelledImages:
+    """The training set of a recipe, as the first seed of a finished study had it.
+
+    Args:
+        study: the study's folder.
+        recipe: its spelling, or "best" for what the verdict says of the target, or of the source where there is none.
+        images: the study's source, where it cannot be opened again by the name or path it was opened by.
+        target: likewise, where some of its images join training.
+        data_dir: where the catalogue's sets are, before MIZUMASHI_DATA.
+
+    Returns:
+        The set. Classical augmentation is not applied: it is drawn anew each time that a classifier sees an image.
+
+    Raises:
+        InputError: the folder holds no finished study, the source is not the study's, or the recipe does not fit.
+    """
+    from mizumashi.studies.run import kept_set, material_of
+
+    result = StudyResult.read(study)
+    chosen = Recipe.parse(result.verdict.cases[0].best if recipe == "best" else recipe)
+    with files.expect_undamaged(result.path / "results.json", "the study's command writes it again"):
+        config = planned_config(result.plan)
+        origins = [Path(name) if name and Path(name).is_absolute() else name for name in result.plan["origins"]]
+    given = [mine if mine is not None else theirs for mine, theirs in zip((images, target), origins, strict=True)]
+    if given[0] is None:
+        raise InputError(f"{study}: found a study of images that have no path; expected them again (--images)")
+    plan = _plan(given[0], given[1], config, data_dir)
+    if differing := differences(result.plan["source"], plan.describe()["source"], ignore=["name"]):
+        raise InputError(
+            f"found other images than the study's: {'; '.join(differing)}; expected its source; name it with --images"
+        )
+    seed = plan.seeds[0]
+    sets = {
+        step: kept_set(result.path / "runs" / str(seed) / "sets" / f"gan@{step}.npz", step)
+        for step in chosen.steps(config.gan.stages)
+    }
+    return material_of(plan, plan.training(seed), sets, seed).training_set(chosen).renamed(str(chosen))
 
 
 def report(folder: str | Path, *, progress: Progress = silent) -> StudyResult:
@@ -118,7 +169,8 @@ def evaluate(
     Raises:
         InputError: the sets do not fit together, or a test set is a training set's images again.
     """
-    from mizumashi.classify.softmax import SoftmaxConfig, score, suited_rate, train_softmax
+    from mizumashi.classify.score import score
+    from mizumashi.classify.softmax import SoftmaxConfig, suited_rate, train_softmax
 
     sets = [images if images.test_start is None else images.train for images in training]
     scored = [_test_part(images) for images in tests]
@@ -138,6 +190,57 @@ def evaluate(
     found = np.array([[(cell.accuracy, cell.loss) for cell in row] for row in scores])
     found = found.reshape(len(sets), seeds, len(scored), 2).transpose(3, 0, 2, 1)
     return found[0], found[1]
+
+
+def compare(
+    real: LabelledImages | str | Path,
+    generated: LabelledImages | str | Path,
+    *,
+    seed: int = 0,
+    data_dir: str | Path | None = None,
+    progress: Progress = silent,
+) -> "SetComparison":
+    """Compare generated images with real ones: fidelity, copies, what they teach a classifier.
+
+    Args:
+        real: a set, a catalogue name or a path; with a training part, that the generator was trained on, and a test
+            part. Without parts, a fifth of each class is held out.
+        generated: likewise; of a set with parts, the test part.
+        seed: of the networks and of whatever is drawn.
+        data_dir: where the catalogue's sets are, before MIZUMASHI_DATA.
+        progress: called as networks train.
+
+    Raises:
+        InputError: the sets do not fit together.
+    """
+    from mizumashi.studies.comparison import compare_sets
+
+    return compare_sets(_opened(real, data_dir), _test_part(_opened(generated, data_dir)), seed, progress=progress)
+
+
+def _plan(
+    source: LabelledImages | str | Path,
+    target: LabelledImages | str | Path | None,
+    config: StudyConfig,
+    data_dir: str | Path | None,
+) -> Plan:
+    """Open source and target, and set apart what is tested on."""
+    opened = _opened(source, data_dir)
+    if opened.test_start is None:
+        opened = stratified_split(opened, TEST_SHARE, seed=0)
+    few, tested = None, None if target is None else _test_part(_opened(target, data_dir))
+    if tested is not None:
+        if tested.name == opened.name:
+            tested = tested.renamed(f"{tested.name}{SAME_NAME}")
+        few, tested = split_target(tested, config.regime.target_per_class)
+    return Plan(opened, tested, few, config, (_origin(source), _origin(target)))
+
+
+def _origin(images: LabelledImages | str | Path | None) -> str | None:
+    """What opens the same images again: a name of the catalogue, or a whole path."""
+    if images is None or isinstance(images, LabelledImages):
+        return None
+    return images if isinstance(images, str) and images in NAMES else str(Path(images).resolve())
 
 
 def _opened(images: LabelledImages | str | Path, data_dir: str | Path | None) -> LabelledImages:

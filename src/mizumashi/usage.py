@@ -104,6 +104,9 @@ def _options(command: type) -> Iterator[_Option]:
         metavars = [extra.metavar for extra in extras if getattr(extra, "metavar", None)]
         flag = f"--{field.name.replace('_', '-')}"
         required = field.default is MISSING and field.default_factory is MISSING
+        if kind is bool:
+            yield from (_Option(name, bool, 0, 0, False, False) for name in (flag, f"--no-{flag[2:]}"))
+            continue
         yield _Option(metavars[0] if metavars else flag, kind, least, most, positional, required)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from mizumashi.classify.classical import Classical
 from mizumashi.classify.cnn import Cnn, CnnConfig, suited_steps, train_cnn, train_network
-from mizumashi.classify.softmax import score
+from mizumashi.classify.score import score
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_subset

@@ -13,7 +13,7 @@ from mizumashi.classify import own
 from mizumashi.classify.classical import Classical, augmented
 from mizumashi.classify.cnn import CnnConfig
 from mizumashi.classify.own import own_classifier
-from mizumashi.classify.softmax import score
+from mizumashi.classify.score import score
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 

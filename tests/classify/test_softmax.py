@@ -8,7 +8,8 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 
-from mizumashi.classify.softmax import SoftmaxConfig, SoftmaxModel, score, suited_rate, train_softmax
+from mizumashi.classify.score import score
+from mizumashi.classify.softmax import SoftmaxConfig, SoftmaxModel, suited_rate, train_softmax
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.errors import InputError

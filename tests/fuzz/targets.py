@@ -191,10 +191,10 @@ def plan(content: bytes, folder: Path) -> None:
 
 def cell(content: bytes, folder: Path) -> None:
     """A study's cell, when the study is taken up again."""
-    from mizumashi.studies import cell
+    from mizumashi.studies.cell import read_cell
 
     (folder / "cell.json").write_bytes(content)
-    read_or_refuse(lambda: cell._read(folder / "cell.json"))
+    read_or_refuse(lambda: read_cell(folder / "cell.json"))
 
 
 def results(content: bytes, folder: Path) -> None:
@@ -283,7 +283,7 @@ def _plan() -> object:
     from mizumashi.studies.plan import Plan
 
     config = GanConfig(steps=2, snapshots=(1, 2), batch_size=4, latent_size=2, widths=(1, 2, 1), precision="32-true")
-    return Plan(seeds.pets(), None, StudyConfig(config))
+    return Plan(seeds.pets(), None, None, StudyConfig(config))
 
 
 @cache
@@ -326,7 +326,7 @@ def _plans() -> list[bytes]:
 
 
 def _cells() -> list[bytes]:
-    return [path.read_bytes() for path in sorted((_study() / "cells").iterdir())[:3]]
+    return [path.read_bytes() for path in sorted((_study() / "cells").glob("*.json"))[:3]]
 
 
 def _command_lines() -> list[bytes]:

@@ -41,6 +41,12 @@ def test_what_is_saved_comes_back_to_the_last_bit(tmp_path: Path, parts: checkpo
     torch.testing.assert_close(state(there), state(parts), rtol=0, atol=0)
 
 
+def test_equal_states_are_equal_bytes(tmp_path: Path, parts: checkpoint.Parts):
+    for name in "abcd":
+        checkpoint.save(tmp_path / name, parts, log())
+    assert len({path.read_bytes() for path in tmp_path.rglob("state.safetensors")}) == 1
+
+
 def test_a_log_that_is_ahead_is_cut(tmp_path: Path, parts: checkpoint.Parts):
     checkpoint.save(tmp_path, parts, log())
     ahead = checkpoint.Log([*log().losses, (1.0, 1.0)], log().variation | {3: [0.0, 0.0]})
@@ -64,8 +70,8 @@ def test_the_format_before_is_read_and_a_later_one_refused_by_name(tmp_path: Pat
     tensors = load_file(path)
     save_file(tensors, path)  # format 1 had no mark
     assert checkpoint.load(tmp_path, fresh()) == log()
-    save_file(tensors, path, {"format": "3", "mizumashi": "9.0"})
-    with pytest.raises(InputError, match=r"found a checkpoint of format 3, made by mizumashi 9\.0; expected format 2"):
+    save_file(tensors, path, {"format": "3 of mizumashi 9.0"})
+    with pytest.raises(InputError, match=r"found a checkpoint of format 3 of mizumashi 9\.0; expected format 2"):
         checkpoint.load(tmp_path, fresh())
 
 

@@ -19,8 +19,8 @@ from crash import is_leftover, unlike
 from faults import FaultyFiles, unflushed, watched
 from processes import Moments, contents_of, hashed, recorded
 
-import mizumashi.studies.cell
-import mizumashi.studies.run
+import mizumashi.studies.classifiers
+import mizumashi.studies.measures
 from mizumashi.cli import main
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.writers import write_images
@@ -240,9 +240,9 @@ def known_results(monkeypatch: pytest.MonkeyPatch) -> None:
     def images_of(*arguments: Any) -> Any:
         return tuple(each.tobytes() for each in arguments if isinstance(each, np.ndarray))
 
-    once(mizumashi.studies.cell, "train_softmax", lambda sets, *_: tuple(each.content_hash() for each in sets))
-    once(mizumashi.studies.run, "two_sample_accuracy", images_of)
-    once(mizumashi.studies.run, "shared_map", images_of)
+    once(mizumashi.studies.classifiers, "train_softmax", lambda sets, *_: tuple(each.content_hash() for each in sets))
+    for name in ("two_sample_accuracy", "copies", "shared_map"):
+        once(mizumashi.studies.measures, name, images_of)
 
     def save(figure: Any, path: Path, **_: Any) -> None:
         path.write_bytes(b"a figure")

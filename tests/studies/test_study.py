@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 
 import mizumashi.studies.run as study_run
-from mizumashi.classify.softmax import SoftmaxConfig, score, train_softmax
+from mizumashi.classify.score import score
+from mizumashi.classify.softmax import SoftmaxConfig, train_softmax
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig
-from mizumashi.jobs import evaluate, study
+from mizumashi.jobs import evaluate, study, training_set
 from mizumashi.progress import silent
 from mizumashi.report.page import draw
-from mizumashi.studies.cell import Material, run_softmax_cells
-from mizumashi.studies.config import StudyConfig
+from mizumashi.studies.cell import Cells
+from mizumashi.studies.classifiers import softmax
+from mizumashi.studies.config import Regime, StudyConfig
+from mizumashi.studies.material import Material
 from mizumashi.studies.plan import Plan, begin
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.results import StudyResult
@@ -42,9 +45,9 @@ def finished(source: LabelledImages, target: LabelledImages, tmp_path_factory: p
 
 
 def test_a_study_scores_every_recipe_on_every_test_set_for_every_seed(finished: StudyResult):
-    assert finished.recipes == ["real", "gan@2", "gan@4", "real+gan@2", "real+gan@4"]
+    assert finished.recipes("softmax") == ["real", "gan@2", "gan@4", "real+gan@2", "real+gan@4"]
     assert finished.tests == ["blobs", "gan@2", "gan@4", "negatives"]
-    assert finished.accuracy.shape == finished.loss.shape == (5, 4, 2)
+    assert finished.accuracy("softmax").shape == finished.loss("softmax").shape == (5, 4, 2)
     assert {cell.scores["negatives"].count for cell in finished.cells} == {240}
 
 
@@ -54,8 +57,8 @@ def test_the_kept_sets_mirror_the_source_and_evaluate_agrees(finished: StudyResu
         assert generated.labels.tolist() == source.labels.tolist()
         assert generated.test_start == source.test_start
     accuracy, loss = evaluate([source], [source])
-    assert accuracy[0, 0, 0] == finished.accuracy[0, 0, 0] == 1.0
-    assert loss[0, 0, 0] == pytest.approx(finished.loss[0, 0, 0], rel=0.1)
+    assert accuracy[0, 0, 0] == finished.accuracy("softmax")[0, 0, 0] == 1.0
+    assert loss[0, 0, 0] == pytest.approx(finished.loss("softmax")[0, 0, 0], rel=0.1)
 
 
 def test_the_report_shows_what_the_results_say(finished: StudyResult):
@@ -74,16 +77,72 @@ def test_the_report_shows_what_the_results_say(finished: StudyResult):
         assert (finished.path / "figures" / f"{name}.png").stat().st_size > 1000
 
 
+@pytest.fixture(scope="module")
+def choosing(source: LabelledImages, target: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    """A study that chooses, with a scikit-learn classifier beside softmax, a few target images and an imbalance."""
+    config = replace(
+        TINY,
+        recipes=("real+smote", "gan@2..4"),
+        classifiers=("softmax", "sklearn.neighbors:KNeighborsClassifier"),
+        choose=True,
+        regime=Regime(per_class=30, imbalance=("left:0.5",), target_per_class=5),
+    )
+    return study(source, target=target, out=tmp_path_factory.mktemp("studies") / "choosing", config=config)
+
+
+def test_a_study_that_chooses_tries_candidates_and_keeps_to_its_test_sets(choosing: StudyResult, blobs: LabelledImages):
+    assert choosing.tests == ["blobs", "gan@2", "gan@4", "negatives"]  # the validation part is none
+    assert choosing.cells[0].scores["negatives"].count == len(blobs) - 15
+    assert choosing.cells[0].scores["validation"].count == 6 + 6 + 3 + 3 * 1
+    for classifier in choosing.classifiers:
+        choice = choosing.choices[classifier]
+        assert choice.tried == 14  # real, real+classical; two stages, three shares, with classical and without
+        assert choice.cells == 14 + 2 + 6
+        assert choosing.recipes(classifier)[:4] == ["real", "real+classical", "real+smote", "gan@2..4"]
+        assert choice.recipe in choosing.recipes(classifier)
+    report = (choosing.path / "report.md").read_text()
+    assert "## Verdict" in report
+    assert "### sklearn.neighbors:KNeighborsClassifier" in report
+    assert "- 30 training images of each class, drawn anew for every seed." in report
+    verdict = json.loads((choosing.path / "verdict.json").read_text())
+    assert [(case["classifier"], case["test"]) for case in verdict["cases"]][:2] == [
+        ("softmax", "negatives"),
+        ("softmax", "blobs"),
+    ]
+
+
+def test_readings_tell_which_images_were_read_rightly(choosing: StudyResult):
+    for classifier in choosing.classifiers:
+        right = choosing.right(classifier, "negatives")
+        accuracy = choosing.accuracy(classifier)[:, choosing.tests.index("negatives")]
+        for row, recipe in enumerate(choosing.recipes(classifier)):
+            assert right[recipe].shape == (2, 1, 225)
+            np.testing.assert_allclose(right[recipe].mean(axis=(1, 2)), accuracy[row])
+
+
+def test_a_recipes_training_set_can_be_had_again(choosing: StudyResult, source: LabelledImages, target: LabelledImages):
+    found = training_set(choosing.path, "real+gan@4:0.25", images=source, target=target)
+    assert found.name == "real+gan@4:0.25"
+    assert len(found) == 24 + 24 + 12 + 3 * 4  # four fifths of 30, 30 and 15 of each class, and of 5 target images
+    known = {image.tobytes() for images in (source, target) for image in images.images}
+    assert sum(image.tobytes() in known for image in found.images) == round(0.75 * len(found))
+    assert training_set(choosing.path, images=source, target=target).name == choosing.verdict.cases[0].best
+    with pytest.raises(InputError, match=r"expected them again \(--images\)"):
+        training_set(choosing.path)
+    with pytest.raises(InputError, match="found other images than the study's: "):
+        training_set(choosing.path, images=target, target=source)
+
+
 def test_a_finished_study_is_not_done_again(
     finished: StudyResult, source: LabelledImages, target: LabelledImages, monkeypatch: pytest.MonkeyPatch
 ):
     def never(*args: object, **options: object) -> None:
         raise AssertionError("done twice")
 
-    monkeypatch.setattr("mizumashi.studies.cell.train_softmax", never)
+    monkeypatch.setattr("mizumashi.studies.classifiers.train_softmax", never)
     monkeypatch.setattr(study_run, "write_stream", never)
-    monkeypatch.setattr(study_run, "shared_map", never)
-    monkeypatch.setattr(study_run, "two_sample_accuracy", never)
+    for name in ("shared_map", "two_sample_accuracy", "copies"):
+        monkeypatch.setattr(f"mizumashi.studies.measures.{name}", never)
     monkeypatch.setattr("mizumashi.gan.training._Training", never)
     again = study(source, target=target, out=finished.path, config=TINY)
     assert again.cells == finished.cells
@@ -140,10 +199,10 @@ def test_a_key_changes_with_whatever_the_cell_depends_on(
 ):
     generated = source.train.renamed("gan@4")
     material = Material(0, source.train, {4: generated}, {"blobs": source.test})
-    recipes = [Recipe(real=True, step=4)]
+    recipes = [Recipe(real=True, stages=(4, 4))]
 
     def key(changed: Material) -> str:
-        return run_softmax_cells(changed, recipes, 1, SoftmaxConfig(), tmp_path, silent)[0].key
+        return Cells(changed, 1, tmp_path, [], silent).run(softmax(SoftmaxConfig()), recipes)[0].key
 
     keys = [
         key(material),
@@ -151,6 +210,7 @@ def test_a_key_changes_with_whatever_the_cell_depends_on(
         key(replace(material, real=source.train.take(np.arange(100)))),
         key(replace(material, generated={4: generated.take(np.arange(119, -1, -1))})),
         key(replace(material, tests={"blobs": source.test, "negatives": target})),
+        key(replace(material, grow=True)),
     ]
     assert len(set(keys)) == len(keys)
     assert key(material) == keys[0]
@@ -160,7 +220,8 @@ def test_a_mix_keeps_the_real_sets_size_and_is_trained_on_both(source: LabelledI
     """Real images of one half of the labels' meaning, generated ones of the other: only a mix reads both."""
     rolled = replace(source.train, images=np.roll(source.train.images, 8, axis=1))
     material = Material(0, source.train, {4: rolled}, {"real": source.test, "rolled": rolled})
-    (cell,) = run_softmax_cells(material, [Recipe(real=True, step=4)], 1, SoftmaxConfig(), tmp_path, silent)
+    cells = Cells(material, 1, tmp_path, [], silent)
+    (cell,) = cells.run(softmax(SoftmaxConfig()), [Recipe(real=True, stages=(4, 4))])
     (model,) = train_softmax([source.train], [0])
     assert score(model, rolled).accuracy < 0.7
     assert cell.scores["real"].accuracy > 0.9
@@ -176,13 +237,13 @@ def test_a_damaged_study_is_one_line(
     (tmp_path / "study" / name).write_bytes(content)
     if name == "plan.json":  # the report does without
         with pytest.raises(InputError, match=r"plan\.json|another study"):
-            begin(Plan(source, None, TINY), tmp_path / "study")
+            begin(Plan(source, None, None, TINY), tmp_path / "study")
         return
     with pytest.raises(InputError, match=name.replace(".", r"\.")):
         draw(tmp_path / "study")
 
 
-@pytest.mark.parametrize("key", ["gan", "classifier", "seeds", "source", "versions"])
+@pytest.mark.parametrize("key", ["gan", "classifiers", "seeds", "source", "versions"])
 def test_a_plan_that_lacks_something_is_one_line(finished: StudyResult, tmp_path: Path, key: str):
     shutil.copytree(finished.path, tmp_path / "study")
     results = json.loads((tmp_path / "study" / "results.json").read_text())

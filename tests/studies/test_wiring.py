@@ -11,15 +11,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mizumashi.classify.softmax import Score, SoftmaxConfig
+from mizumashi.classify.score import Score
+from mizumashi.classify.softmax import SoftmaxConfig
 from mizumashi.data.images import LabelledImages
 from mizumashi.gan.config import GanConfig
 from mizumashi.jobs import evaluate, study
 from mizumashi.measure.distances import TwoSample
 from mizumashi.measure.embedding import SharedMap
 from mizumashi.progress import silent
-from mizumashi.studies.cell import Material, run_softmax_cells
+from mizumashi.studies.cell import Cells
+from mizumashi.studies.classifiers import Classifier, Job, softmax
 from mizumashi.studies.config import StudyConfig
+from mizumashi.studies.material import Material
 from mizumashi.studies.plan import Plan
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.results import StudyResult
@@ -60,6 +63,7 @@ class Recorder:
         self.maps: list[tuple[list[tuple[int, ...]], dict[str, list[tuple[int, ...]]]]] = []
         self.gans: list[tuple[list[tuple[int, ...]], GanConfig, str]] = []
         self.intervals: list[int] = []
+        self.copied: list[tuple[list[tuple[int, ...]], ...]] = []
 
     def train(
         self,
@@ -71,7 +75,7 @@ class Recorder:
         accelerator: str,
         progress: object,
     ) -> SimpleNamespace:
-        self.gans.append((origins(images.train.images), config, accelerator))
+        self.gans.append((origins(images.images), config, accelerator))
         self.intervals.append(checkpoint_every)
 
         def snapshot(step: int) -> SimpleNamespace:
@@ -93,9 +97,10 @@ class Recorder:
             assert images.labels.tolist() == [origin[5] for origin in origins(images.images)]
         return list(range(first, len(self.trained)))
 
-    def score(self, model: int, images: LabelledImages) -> Score:
+    def judge(self, model: int, images: LabelledImages) -> tuple[Score, np.ndarray]:
         self.scored.append((model, origins(images.images)))
-        return Score(self.accuracy(model, len(images)), self.accuracy(model, len(images)) + 1, len(images))
+        accuracy = self.accuracy(model, len(images))
+        return Score(accuracy, accuracy + 1, len(images)), (images.labels + model) % 3
 
     @staticmethod
     def accuracy(model: int, count: int) -> float:
@@ -106,6 +111,10 @@ class Recorder:
         self.told.append((origins(real), origins(generated), seed))
         return TwoSample(0.5, 0.4, 0.6, 20)
 
+    def copies(self, train: np.ndarray, held_out: np.ndarray, generated: np.ndarray, seed: int) -> SimpleNamespace:
+        self.copied.append((origins(train), origins(held_out), origins(generated)))
+        return SimpleNamespace(share=0.5, low=0.4, high=0.6, expected_share=0.01, p_value=1e-6, identical=3)
+
     def shared_map(self, reference: np.ndarray, others: dict[str, np.ndarray], seed: int) -> SharedMap:
         self.maps.append((origins(reference), {name: origins(rows) for name, rows in others.items()}))
         return SharedMap(np.zeros((3, 2)), {name: np.ones((3, 2)) for name in others})
@@ -114,11 +123,12 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    for name in ("train", "two_sample_accuracy", "shared_map"):
-        monkeypatch.setattr(f"mizumashi.studies.run.{name}", getattr(recorder, name))
-    for name in ("train_softmax", "score"):
-        monkeypatch.setattr(f"mizumashi.studies.cell.{name}", getattr(recorder, name))
-        monkeypatch.setattr(f"mizumashi.classify.softmax.{name}", getattr(recorder, name))
+    monkeypatch.setattr("mizumashi.studies.run.train", recorder.train)
+    for name in ("two_sample_accuracy", "shared_map", "copies"):
+        monkeypatch.setattr(f"mizumashi.studies.measures.{name}", getattr(recorder, name))
+    for place in ("studies.classifiers.train_softmax", "classify.softmax.train_softmax", "studies.cell.judge"):
+        monkeypatch.setattr(f"mizumashi.{place}", getattr(recorder, place.rpartition(".")[2]))
+    monkeypatch.setattr("mizumashi.classify.score.score", lambda model, images: recorder.judge(model, images)[0])
     curves = {"generator": {"seed 5": np.ones(4)}, "discriminator": {"seed 5": np.ones(4)}}
     monkeypatch.setattr("mizumashi.report.page._losses", lambda result: curves)
     monkeypatch.setattr("mizumashi.report.page._collapse", lambda result: "")
@@ -176,13 +186,13 @@ def test_each_recipe_is_trained_on_its_own_images(result: StudyResult, recorder:
 
 
 def test_recipes_are_paired_and_classifiers_are_not(result: StudyResult, recorder: Recorder):
-    orders = np.array([seed for _, seed in recorder.trained]).reshape(len(SEEDS), len(result.recipes), 2)
+    orders = np.array([seed for _, seed in recorder.trained]).reshape(len(SEEDS), len(result.recipes("softmax")), 2)
     assert (orders == orders[:, :1]).all()  # the recipes of one seed share their orders
     assert len(set(orders[:, 0].ravel().tolist())) == 4  # every GAN's and every classifier's is another
 
 
 def test_every_model_is_scored_on_test_images_alone(result: StudyResult, recorder: Recorder, source: LabelledImages):
-    per_seed = 2 * len(result.recipes)
+    per_seed = 2 * len(result.recipes("softmax"))
     for model in range(2 * per_seed):
         seed = SEEDS[model // per_seed]
         stages = [expected(GENERATED, source.labels, gan_seed=seed, step=step, seed=seed)[TRAIN:] for step in STEPS]
@@ -193,17 +203,18 @@ def test_every_model_is_scored_on_test_images_alone(result: StudyResult, recorde
 
 def test_the_numbers_are_means_over_the_classifiers_of_a_seed(result: StudyResult, recorder: Recorder, tmp_path: Path):
     assert result.tests == ["scans", "gan@2", "gan@4", "faxes"]
-    per_seed = 2 * len(result.recipes)
+    accuracy, loss = result.accuracy("softmax"), result.loss("softmax")
+    per_seed = 2 * len(result.recipes("softmax"))
     for test, count in (("scans", TEST), ("gan@4", TEST), ("faxes", FAXES)):
-        for row in range(len(result.recipes)):
+        for row in range(len(result.recipes("softmax"))):
             for column in range(2):
                 pair = [column * per_seed + 2 * row + number for number in range(2)]
                 mean = np.mean([recorder.accuracy(model, count) for model in pair])
-                assert result.accuracy[row, result.tests.index(test), column] == pytest.approx(mean)
-    np.testing.assert_allclose(result.loss, result.accuracy + 1)
+                assert accuracy[row, result.tests.index(test), column] == pytest.approx(mean)
+    np.testing.assert_allclose(loss, accuracy + 1)
     tables = {name: (tmp_path / "study" / "tables" / f"{name}.csv").read_text() for name in ("accuracy", "loss")}
-    assert f"real,faxes,{result.accuracy[0, 3].mean():.6f}," in tables["accuracy"]
-    assert f"real,faxes,{result.loss[0, 3].mean():.6f}," in tables["loss"]
+    assert f"softmax,real,faxes,{accuracy[0, 3].mean():.6f}," in tables["accuracy"]
+    assert f"softmax,real,faxes,{loss[0, 3].mean():.6f}," in tables["loss"]
 
 
 def test_generated_images_are_told_from_training_images(
@@ -215,6 +226,17 @@ def test_generated_images_are_told_from_training_images(
             drawn = expected(GENERATED, source.labels, gan_seed=seed, step=step, seed=seed)
             assert next(told) == (expected(SOURCE, source.train.labels), drawn[TRAIN:], seed)
     assert next(told, None) is None
+
+
+def test_copies_are_looked_for_in_the_first_seeds_last_stage(
+    result: StudyResult, recorder: Recorder, source: LabelledImages
+):
+    ((train, held_out, generated),) = recorder.copied
+    assert train == expected(SOURCE, source.train.labels)
+    assert sorted(held_out) == sorted(expected(SOURCE, source.labels)[TRAIN:])
+    drawn = expected(GENERATED, source.labels, gan_seed=SEEDS[0], step=STEPS[-1], seed=SEEDS[0])[TRAIN:]
+    assert sorted(generated) == sorted(drawn)
+    assert result.verdict.copying.startswith("The GAN copies training images: 50.0 % of 30 images are flagged")
 
 
 def test_the_map_shows_training_images_and_the_first_seeds_stages(
@@ -244,9 +266,9 @@ def test_the_figures_show_the_target_and_the_objectives_equilibrium(
     minimax = replace(CONFIG, gan=replace(CONFIG.gan, objective="minimax"))
     result = study(source, target=target, out=tmp_path / "study", config=minimax)
     names, accuracies, baseline, count, title = drawn["recipe_accuracy"]
-    assert (names, baseline, count) == (result.recipes, "real", FAXES)
+    assert (names, baseline, count) == (result.recipes("softmax"), "real", FAXES)
     assert "faxes" in str(title)
-    np.testing.assert_allclose(np.asarray(accuracies), result.accuracy[:, result.tests.index("faxes")])
+    np.testing.assert_allclose(np.asarray(accuracies), result.accuracy("softmax")[:, result.tests.index("faxes")])
     # At D = 1/2 the paper's eq. 2 is log(1 - 1/2), and eq. 3 negated is -2 log(1/2).
     assert drawn["loss_curves"][1] == pytest.approx({"generator": np.log(0.5), "discriminator": -2 * np.log(0.5)})
     figure_3, figure_5 = (drawn[f"image_rows {rows}"][0] for rows in (3, 4))
@@ -257,10 +279,9 @@ def test_the_figures_show_the_target_and_the_objectives_equilibrium(
 
 
 def test_a_key_changes_with_the_classifiers_configuration(recorder: Recorder, source: LabelledImages, tmp_path: Path):
-    material = Material(0, source.train, {}, {"scans": source.test})
-    recipes = [Recipe(real=True, step=None)]
+    cells = Cells(Material(0, source.train, {}, {"scans": source.test}), 1, tmp_path, ["scans"], silent)
     keys = {
-        run_softmax_cells(material, recipes, 1, config, tmp_path, silent)[0].key
+        cells.run(softmax(config), [Recipe(real=True)])[0].key
         for config in (SoftmaxConfig(), SoftmaxConfig(steps=7), SoftmaxConfig(precision="bf16-mixed"))
     }
     assert len(keys) == 3
@@ -269,20 +290,23 @@ def test_a_key_changes_with_the_classifiers_configuration(recorder: Recorder, so
 def test_classifiers_are_as_precise_as_the_gan(source: LabelledImages):
     for precision, wanted in (("32-true", "32-true"), ("bf16-mixed", "bf16-mixed"), ("16-mixed", "32-true")):
         gan = replace(CONFIG.gan, precision=precision)  # type: ignore[arg-type]
-        assert Plan(source, None, StudyConfig(gan)).classifier == SoftmaxConfig(precision=wanted)  # type: ignore[arg-type]
+        assert Plan(source, None, None, StudyConfig(gan)).softmax == SoftmaxConfig(precision=wanted)  # type: ignore[arg-type]
 
 
-def test_many_recipes_are_trained_a_few_at_a_time(
-    recorder: Recorder, source: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("mizumashi.studies.cell.RECIPES_AT_ONCE", 2)
+def test_many_recipes_are_trained_a_few_at_a_time(recorder: Recorder, source: LabelledImages, tmp_path: Path):
+    at_once: list[int] = []
+
+    def train(jobs: list[Job], progress: object) -> list[int]:
+        at_once.append(len(jobs))
+        return recorder.train_softmax([job.images for job in jobs], [job.seed for job in jobs])
+
     steps = range(1, 6)
     generated = {step: source.train.renamed(f"gan@{step}") for step in steps}
     material = Material(0, source.train, generated, {"scans": source.test})
-    recipes = [Recipe(real=False, step=step) for step in steps]
-    cells = run_softmax_cells(material, recipes, 2, SoftmaxConfig(), tmp_path, silent)
+    two = Classifier("two", {"name": "two"}, 2, train)  # type: ignore[arg-type]
+    cells = Cells(material, 2, tmp_path, [], silent).run(two, [Recipe(stages=(step, step)) for step in steps])
     assert [cell.recipe for cell in cells] == [f"gan@{step}" for step in steps for _ in range(2)]
-    assert len(recorder.trained) == 10
+    assert at_once == [4, 4, 2]
 
 
 def test_classes_that_no_test_image_has_are_named(

@@ -19,6 +19,7 @@ from torch import nn
 
 from mizumashi.classify.classical import Classical, augmented
 from mizumashi.classify.cnn import CnnConfig, NetworkModel, train_network
+from mizumashi.classify.score import Model
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError, nearest
 from mizumashi.progress import Progress, silent
@@ -29,13 +30,6 @@ LEAST = float(np.finfo(np.float32).eps)
 
 NETWORK = CnnConfig(learning_rate=1e-3, precision="32-true")
 """How own networks are trained: at Adam's customary rate and in full precision, which suit any architecture."""
-
-
-class Model(Protocol):
-    """What training gives; `mizumashi.classify.softmax.score` takes it."""
-
-    def logits(self, images: LabelledImages) -> NDArray[np.float32]:
-        """Logits of each image: N x K."""
 
 
 class Classifier(Protocol):

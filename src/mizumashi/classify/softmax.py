@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 from torch import Tensor
 
 from mizumashi.data.images import LabelledImages, require_alike
@@ -80,21 +79,6 @@ class SoftmaxModel:
         return logits
 
 
-@dataclass(frozen=True)
-class Score:
-    """What a classifier reached on a test set.
-
-    Args:
-        accuracy: share of images read rightly, 0 ... 1.
-        loss: mean cross-entropy in nats (the paper, eq. 4).
-        count: number of test images.
-    """
-
-    accuracy: float
-    loss: float
-    count: int
-
-
 def train_softmax(
     sets: Sequence[LabelledImages],
     seeds: Sequence[int],
@@ -136,21 +120,6 @@ def train_softmax(
         progress(f"{models} softmax models", first + steps, config.steps, "")
     weights_MDK = weights_MKD.mul_(255).transpose(1, 2).contiguous()
     return [SoftmaxModel(weights_MDK[m].numpy(), bias_MK1[m, :, 0].numpy()) for m in range(models)]
-
-
-def score(model: SoftmaxModel, images: LabelledImages) -> Score:
-    """Accuracy and mean cross-entropy of a model on a test set.
-
-    Raises:
-        InputError: the test set is empty.
-    """
-    if not len(images):
-        raise InputError(f"{images.name}: found no test images; expected at least one")
-    logits = model.logits(images)
-    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
-    right = logits.argmax(axis=1) == images.labels
-    loss = -log_probabilities[np.arange(len(images)), images.labels].mean()
-    return Score(float(right.mean()), float(loss), len(images))
 
 
 def suited_rate(images: LabelledImages) -> float:

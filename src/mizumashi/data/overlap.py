@@ -37,5 +37,18 @@ def require_unseen(known: LabelledImages, test: LabelledImages) -> None:
         )
 
 
+def unseen(known: LabelledImages, images: LabelledImages) -> list[int]:
+    """The indices of those images that do not occur, pixel for pixel, among the known ones.
+
+    Example:
+        >>> import numpy as np
+        >>> pets = LabelledImages.from_arrays(np.arange(256).reshape(4, 8, 8), [0, 1, 0, 1], name="pets")
+        >>> unseen(pets.take([1, 2]), pets)
+        [0, 3]
+    """
+    digests = set(_digests(known))
+    return [index for index, digest in enumerate(_digests(images)) if digest not in digests]
+
+
 def _digests(images: LabelledImages) -> list[bytes]:
     return [blake2b(image.tobytes(), digest_size=16).digest() for image in images.images]

@@ -119,6 +119,12 @@ def require_writable(path: str | Path, format: Format) -> None:
         require_new_folder(target)
 
 
+def is_written(path: str | Path, format: Format) -> bool:
+    """Whether there is a set, or anything else, where `write_images` would write one."""
+    target = _target(path, format)
+    return target.is_file() or (target.is_dir() and any(target.iterdir()))
+
+
 def _target(path: str | Path, format: Format) -> Path:
     """Where a set given `path` is written."""
     path = Path(path)

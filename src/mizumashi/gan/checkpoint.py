@@ -61,7 +61,7 @@ def save(run: Path, parts: Parts, log: Log) -> None:
     tensors = {
         f"{name}/{key}": tensor for name, part in parts.items() for key, tensor in _tensors(part.state_dict()).items()
     }
-    mark = {"format": FORMAT, "mizumashi": version("mizumashi")}
+    mark = {"format": f"{FORMAT} of mizumashi {version('mizumashi')}"}  # safetensors would shuffle several
     state = serialise(tensors | {"step": torch.tensor(len(log.losses))}, mark)
     files.write_bytes(run / "checkpoint" / "state.safetensors", state)
 
@@ -115,11 +115,11 @@ def read_log(run: Path) -> Log:
 
 def _require_known(path: Path) -> None:
     with safe_open(path, "pt") as file:
-        mark = file.metadata() or {"format": "1"}
-    if mark["format"] not in ("1", FORMAT):
+        mark = (file.metadata() or {"format": "1"})["format"]
+    if mark.split()[0] not in ("1", FORMAT):
         raise InputError(
-            f"{path}: found a checkpoint of format {mark['format']}, made by mizumashi {mark.get('mizumashi')}; "
-            f"expected format {FORMAT} at most; go on with that version, or train in a new folder"
+            f"{path}: found a checkpoint of format {mark}; expected format {FORMAT} at most; go on with that version, "
+            "or train in a new folder"
         )
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,12 @@ from mizumashi.data.npz import read_npz
 from mizumashi.gan.collapse import COLLAPSED
 from mizumashi.gan.presets import PRESETS
 from mizumashi.measure.embedding import SharedMap
+from mizumashi.measure.power import FEWEST_SEEDS, LEVEL
 from mizumashi.progress import Progress, silent
 from mizumashi.report import figures, tables
 from mizumashi.report.tables import legible
 from mizumashi.studies.results import StudyResult
+from mizumashi.studies.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +39,7 @@ Drawing = tuple[str, str, "Callable[[], Figure]"]
 
 
 def draw(folder: Path, *, progress: Progress = silent) -> StudyResult:
-    """Write tables/, figures/ and report.md into a finished study's folder; nothing is trained.
+    """Write verdict.json, tables/, figures/ and report.md into a finished study's folder; nothing is trained.
 
     Args:
         folder: the study's folder.
@@ -49,11 +52,15 @@ def draw(folder: Path, *, progress: Progress = silent) -> StudyResult:
         InputError: the folder holds no finished study.
     """
     result = StudyResult.read(folder)
+    with files.expect_undamaged(folder / "results.json", "the study's command writes it again"):
+        verdict = result.verdict.as_json()
+    files.write_json(folder / "verdict.json", verdict)
     for name, numbers in (("accuracy", result.accuracy), ("loss", result.loss)):
-        csv = tables.tidy_csv(result.recipes, result.tests, numbers)
-        files.write_text(folder / "tables" / f"{name}.csv", csv)
-        matrix = tables.matrix(result.recipes, result.tests, numbers)
-        files.write_text(folder / "tables" / f"{name}.md", matrix + "\n")
+        by_classifier = {
+            classifier: (result.recipes(classifier), numbers(classifier)) for classifier in result.classifiers
+        }
+        files.write_text(folder / "tables" / f"{name}.csv", tables.tidy_csv(by_classifier, result.tests))
+        files.write_text(folder / "tables" / f"{name}.md", _matrices(result, numbers) + "\n")
     files.write_text(folder / "tables" / "gains.md", _gains(result) + "\n")
     with files.expect_undamaged(folder / "results.json", "the study's command writes it again"):
         drawings = list(_drawings(result))
@@ -100,19 +107,24 @@ def _drawings(result: StudyResult) -> Iterator[Drawing]:
         lambda: rows([*stages, *others], 1),
     )
     tested = target or source
-    yield (
-        "recipes",
-        f"Accuracy of every recipe on {tested}; the red line is the mean of the models trained on real images "
-        "(figure 6).",
-        lambda: _recipe_accuracy(result, tested),
-    )
+    for place, classifier in enumerate(result.classifiers):
+        yield (
+            "recipes" if place == 0 else f"recipes-{place + 1}",
+            f"Accuracy of every recipe on {tested}, read by {classifier}; the red line is the mean of the models "
+            "trained on real images (figure 6).",
+            partial(_recipe_accuracy, result, classifier, tested),
+        )
 
 
-def _recipe_accuracy(result: StudyResult, test: str) -> "Figure":
+def _recipe_accuracy(result: StudyResult, classifier: str, test: str) -> "Figure":
     column = result.tests.index(test)
     count = result.cells[0].scores[test].count
     return figures.recipe_accuracy(
-        result.recipes, result.accuracy[:, column], "real", count, f"Accuracy on {count} images of {test}"
+        result.recipes(classifier),
+        result.accuracy(classifier)[:, column],
+        "real",
+        count,
+        f"Accuracy on {count} images of {test}",
     )
 
 
@@ -137,20 +149,25 @@ def _map(result: StudyResult) -> SharedMap:
 
 
 def _report(result: StudyResult, drawings: Sequence[Drawing]) -> str:
-    plan = result.plan
+    plan, verdict = result.plan, result.verdict
     title = plan["source"]["name"] + (f" → {result.target}" if result.target else "")
     parts = [
         f"# Study: {legible(title)}",
+        "## Verdict",
+        "\n".join(f"- {legible(line)}" for line in str(verdict).splitlines()),
+        _verdict_note(verdict),
+        _choices(result),
+        "## What was done",
         _what_was_done(plan),
         "## Accuracy",
         _spread_note(plan),
-        tables.matrix(result.recipes, result.tests, result.accuracy),
+        _matrices(result, result.accuracy),
         "## What it gains",
         _gain_note(plan),
         _gains(result),
         "## Loss",
         "Mean cross-entropy in nats.",
-        tables.matrix(result.recipes, result.tests, result.loss),
+        _matrices(result, result.loss),
         "## How far the generated images are from the real ones",
         _distance_note(result),
         _distances(result),
@@ -165,7 +182,46 @@ def _report(result: StudyResult, drawings: Sequence[Drawing]) -> str:
             ", ".join(f"{name} {number}" for name, number in versions.items()) for versions in plan["versions"][::-1]
         ),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _matrices(result: StudyResult, numbers: Callable[[str], NDArray[np.float64]]) -> str:
+    """A table for each classifier, headed by its name where there are several."""
+    return _headed(result, lambda name: tables.matrix(result.recipes(name), result.tests, numbers(name)))
+
+
+def _headed(result: StudyResult, table: Callable[[str], str]) -> str:
+    if len(result.classifiers) == 1:
+        return table(result.classifiers[0])
+    return "\n\n".join(f"### {legible(name)}\n\n{table(name)}" for name in result.classifiers)
+
+
+def _verdict_note(verdict: Verdict) -> str:
+    if verdict.seeds == 1:
+        return (
+            "One seed: intervals and p-values (McNemar) are about these two classifiers and the choice of test images. "
+            "What another GAN would do, they do not say."
+        )
+    note = (
+        f"Intervals: hierarchical bootstrap over {verdict.seeds} seeds and the test images. An effect is claimed from "
+        f"{FEWEST_SEEDS} seeds on, where the interval leaves out 0 and the p-value of the paired permutation test over "
+        f"seeds, corrected for {verdict.comparisons} comparisons (Holm), is below {LEVEL}."
+    )
+    known = [case for case in verdict.cases if case.power_at_one_point is not None]
+    powers = ", ".join(f"{case.power_at_one_point:.2f} ({case.classifier} on {case.test})" for case in known)
+    return (
+        f"{note} A true gain of one point would be claimed with a probability of {legible(powers)}." if known else note
+    )
+
+
+def _choices(result: StudyResult) -> str:
+    """What validation chose, for each classifier."""
+    return "\n".join(
+        f"- {legible(classifier)}: of {choice.tried} recipes, {choice.cells} classifiers in all, validation chose "
+        f"{legible(choice.recipe)}: {choice.gain:+.1f} points there (standard error {choice.error:.1f}) over "
+        f"{legible(choice.baseline)}."
+        for classifier, choice in result.choices.items()
+    )
 
 
 def _what_was_done(plan: dict[str, Any]) -> str:
@@ -177,13 +233,37 @@ def _what_was_done(plan: dict[str, Any]) -> str:
         f"{gan['precision']}; {_unlike_paper(gan)}.",
         "- Generated sets have the source's labels, image by image, and its training and test part; mixed sets are "
         "half real and half generated and as large as the real one.",
-        f"- Classifier: softmax regression, {plan['classifier']['steps']} steps of "
-        f"{plan['classifier']['batch_size']} images at a learning rate of {plan['classifier']['learning_rate']:.3g}.",
+        *(f"- Classifier: {legible(_settings(each))}." for each in plan["classifiers"]),
+        *_regime(plan),
         f"- Repeated with {_counted(plan['seeds'], 'GAN')}, {_counted(plan['classifier_seeds'], 'classifier')} each.",
     ]
     if target:
         lines.insert(1, f"- Target: {legible(target['name'])}, {target['count']} test images.")
     return "\n".join(lines)
+
+
+def _settings(description: dict[str, Any]) -> str:
+    """A classifier's name and what sets it."""
+    settings = ", ".join(
+        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in description.items()
+        if key != "name" and not isinstance(value, dict)
+    )
+    return f"{description['name']} ({settings})" if settings else str(description["name"])
+
+
+def _regime(plan: dict[str, Any]) -> list[str]:
+    """What training may see, where it is not all."""
+    regime, few = plan["regime"], plan["few"]
+    wishes = [
+        (regime["per_class"], f"{regime['per_class']} training images of each class, drawn anew for every seed"),
+        (regime["imbalance"], f"classes cut to a share: {', '.join(regime['imbalance'])}"),
+        (regime["balance"], "generated and synthetic images only bring each class to the size of the largest"),
+        (few, f"{few['count'] if few else 0} labelled target images join training and are not tested on"),
+        (plan["grow"], "generated images are added to the real ones"),
+        (plan["choose"], "a fifth of the training images is set aside for choosing a recipe"),
+    ]
+    return [f"- {legible(text)[0].upper()}{legible(text)[1:]}." for wished, text in wishes if wished]
 
 
 def _counted(count: int, what: str) -> str:
@@ -216,12 +296,13 @@ def _gain_note(plan: dict[str, Any]) -> str:
         return f"{note}. One seed gives no interval."
     return (
         f"{note}. In brackets Student's 95 % interval over the {plan['seeds']} seeds; it does not cover the choice of "
-        f"test images. With {len(plan['recipes']) - 1} recipes some intervals leave out zero by chance alone."
+        f"test images. With {len(plan['recipes']) - 1} recipes some intervals leave out zero by chance alone: the "
+        "verdict corrects for that."
     )
 
 
 def _gains(result: StudyResult) -> str:
-    return tables.differences(result.recipes, result.tests, result.accuracy)
+    return _headed(result, lambda name: tables.differences(result.recipes(name), result.tests, result.accuracy(name)))
 
 
 def _distance_note(result: StudyResult) -> str:

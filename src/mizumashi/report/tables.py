@@ -4,13 +4,17 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi.data.images import LabelledImages
 from mizumashi.measure.statistics import t_interval
+
+if TYPE_CHECKING:
+    from mizumashi.studies.comparison import SetComparison
 
 _MARKUP = re.compile(
     r"[|<`*~$\[\]]"
@@ -21,28 +25,29 @@ _MARKUP = re.compile(
 """What Markdown would take for markup."""
 
 
-def tidy_csv(recipes: Sequence[str], tests: Sequence[str], numbers: NDArray[np.float64]) -> str:
-    """One line for each recipe and test set: mean, standard deviation over seeds (empty for one), seeds.
+def tidy_csv(numbers: Mapping[str, tuple[Sequence[str], NDArray[np.float64]]], tests: Sequence[str]) -> str:
+    """One line for each classifier, recipe and test set: mean, standard deviation over seeds (empty for one), seeds.
 
     Args:
-        recipes: R names.
+        numbers: for each classifier the names of its R recipes, and R x T x S numbers.
         tests: T names.
-        numbers: R x T x S.
     """
     rows = [
         [
+            classifier,
             recipe,
             test,
             _exact(values.mean()),
             _exact(values.std(ddof=1)) if len(values) > 1 else "",
             len(values),
         ]
-        for recipe, by_test in zip(recipes, numbers, strict=True)
+        for classifier, (recipes, of_classifier) in numbers.items()
+        for recipe, by_test in zip(recipes, of_classifier, strict=True)
         for test, values in zip(tests, by_test, strict=True)
     ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["recipe", "test set", "mean", "standard deviation", "seeds"])
+    writer.writerow(["classifier", "recipe", "test set", "mean", "standard deviation", "seeds"])
     writer.writerows(rows)
     return text.getvalue()
 
@@ -153,3 +158,28 @@ def describe_images(images: LabelledImages) -> str:
     colour = "grey" if images.channels == 1 else "RGB"
     head = f"{visible(images.name)}: {len(images)} {colour} images of {height}x{width} pixels"
     return f"{head}\nsha256 {images.content_hash()}\n\n{markdown(['class', *parts], rows)}"
+
+
+def describe_comparison(found: "SetComparison") -> str:
+    """What `mizumashi compare` prints: scores, copies, and what each class teaches."""
+    scores = ("fid", "kid", "precision", "recall", "density", "coverage")
+    rows = [[name, *(f"{getattr(side, name):.4g}" for side in (found.generated, found.real))] for name in scores]
+    told, copied = found.told, found.copied
+    taught = [
+        [name, f"{accuracy:.3f}", f"{real:.3f}"]
+        for name, accuracy, real in zip(found.class_names, found.accuracy, found.real_accuracy, strict=True)
+    ]
+    taught.append(["mean", f"{np.nanmean(found.accuracy):.3f}", f"{np.nanmean(found.real_accuracy):.3f}"])
+    return "\n\n".join(
+        [
+            f"Fidelity of {found.generated.count} images against held-out real ones (feature network sha256 "
+            f"{found.network[:16]})",
+            markdown(["", "generated", "real"], rows),
+            f"Told from real: {told.accuracy:.3f} ({told.low:.3f} to {told.high:.3f}; 0.5 where they cannot be told)",
+            f"Copies of training images: {100 * copied.share:.1f} % flagged ({100 * copied.low:.1f} to "
+            f"{100 * copied.high:.1f}), {100 * copied.expected_share:.1f} % expected by chance, p = "
+            f"{copied.p_value:.2g}; {copied.identical} identical",
+            "Accuracy on held-out real images of a network trained on",
+            markdown(["class", "generated", "real"], taught),
+        ]
+    )

@@ -4,36 +4,21 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mizumashi import files
-from mizumashi.classify.softmax import Score, SoftmaxConfig, score, train_softmax
-from mizumashi.data.images import LabelledImages
-from mizumashi.data.split import mix
+from mizumashi.classify.score import Score, judge
+from mizumashi.data.npz import read_npz
 from mizumashi.progress import Progress
 from mizumashi.randomness import numpy_generator
+from mizumashi.studies.classifiers import Classifier, Job
+from mizumashi.studies.material import Material
 from mizumashi.studies.recipe import Recipe
-
-RECIPES_AT_ONCE = 12
-"""Recipes whose training sets are held at once: memory does not grow with the number of recipes beyond it."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """What all cells of one seed are made from.
-
-    Args:
-        seed: the GAN's seed; it decides the sampling and the mixing too.
-        real: the source's training images.
-        generated: the generated training images of each stage.
-        tests: the test sets by name.
-    """
-
-    seed: int
-    real: LabelledImages
-    generated: Mapping[int, LabelledImages]
-    tests: Mapping[str, LabelledImages]
 
 
 @dataclass(frozen=True)
@@ -62,91 +47,106 @@ class Cell:
         return cls(**value | {"scores": {name: Score(**numbers) for name, numbers in value["scores"].items()}})
 
 
-def run_softmax_cells(
-    material: Material,
-    recipes: Sequence[Recipe],
-    classifier_seeds: int,
-    config: SoftmaxConfig,
-    folder: Path,
-    progress: Progress,
-) -> list[Cell]:
-    """Train and score every recipe's softmax models, all that are missing in one batched computation.
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one seed's material: those that are on disk are read, the others made.
 
     Args:
         material: images of one seed.
-        recipes: which training sets to make.
-        classifier_seeds: models for each recipe.
-        config: how they are trained.
-        folder: where the cells' files are; a cell whose file is there is not computed again.
+        classifier_seeds: models for each recipe and classifier.
+        folder: where the cells' files are.
+        kept: the test sets whose images' readings are kept one by one.
         progress: called as training goes on.
-
-    Returns:
-        The cells, recipe by recipe.
     """
-    contents = _hashes(material)
-    cells: list[Cell] = []
-    for start in range(0, len(recipes), RECIPES_AT_ONCE):
-        keys = {
-            (recipe, number): _key(material, recipe, number, config, contents)
-            for recipe in recipes[start : start + RECIPES_AT_ONCE]
-            for number in range(classifier_seeds)
+
+    material: Material
+    classifier_seeds: int
+    folder: Path
+    kept: Sequence[str]
+    progress: Progress
+
+    def run(self, classifier: Classifier, recipes: Sequence[Recipe]) -> list[Cell]:
+        """Train and score what is missing, as many recipes at a time as the classifier takes; recipe by recipe."""
+        cells: list[Cell] = []
+        for start in range(0, len(recipes), classifier.recipes_at_once):
+            keys = {
+                (recipe, number): self._key(recipe, number, classifier)
+                for recipe in recipes[start : start + classifier.recipes_at_once]
+                for number in range(self.classifier_seeds)
+            }
+            missing = {place: key for place, key in keys.items() if not self._path(key).exists()}
+            if missing:
+                self._train_and_score(classifier, missing)
+            cells += [read_cell(self._path(key)) for key in keys.values()]
+        return cells
+
+    def _train_and_score(self, classifier: Classifier, keys: Mapping[tuple[Recipe, int], str]) -> None:
+        sets = {recipe: self.material.training_set(recipe) for recipe, _ in keys}
+        jobs = [Job(sets[recipe], self._order_seed(number), recipe.classical) for recipe, number in keys]
+        models = classifier.train(jobs, self.progress)
+        for ((recipe, number), key), model in zip(keys.items(), models, strict=True):
+            scores, readings = {}, {}
+            for name, images in self.material.tests.items():
+                scores[name], read = judge(model, images)
+                if name in self.kept:
+                    readings[f"test{self.kept.index(name)}"] = read.astype(np.uint16)
+            with files.whole_file(self._path(key).with_suffix(".npz")) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, **readings)  # type: ignore[arg-type]
+            cell = Cell(key, self.material.seed, number, str(recipe), classifier.name, scores)
+            files.write_json(self._path(key), asdict(cell))  # last: where it is, the cell is whole
+
+    def _order_seed(self, number: int) -> int:
+        # All recipes of a seed share the order of positions, so that they are compared in pairs.
+        return int(numpy_generator(self.material.seed, "classifier", number).integers(2**63))
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    @cached_property
+    def _contents(self) -> dict[str, str]:
+        material = self.material
+        return (
+            {"real": material.real.content_hash()}
+            | {f"gan@{step}": images.content_hash() for step, images in material.generated.items()}
+            | {f"test {name}": images.content_hash() for name, images in material.tests.items()}
+        )
+
+    def _key(self, recipe: Recipe, number: int, classifier: Classifier) -> str:
+        parts = [f"gan@{step}" for step in recipe.steps(list(self.material.generated))]
+        inputs = {part: self._contents[part] for part in (["real"] if recipe.real else []) + parts}
+        tests = {name: value for name, value in self._contents.items() if name.startswith("test ")}
+        configuration = {
+            "recipe": str(recipe),
+            "seed": self.material.seed,
+            "classifier_seed": number,
+            "grow": self.material.grow,
+            "balance": self.material.balance,
         }
-        missing = {place: key for place, key in keys.items() if not (folder / f"{key}.json").exists()}
-        if missing:
-            _train_and_score(material, missing, config, folder, progress)
-        cells += [_read(folder / f"{key}.json") for key in keys.values()]
-    return cells
+        value = [configuration, classifier.description, inputs, tests]
+        return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _train_and_score(
-    material: Material, keys: Mapping[tuple[Recipe, int], str], config: SoftmaxConfig, folder: Path, progress: Progress
-) -> None:
-    """Train one model for each recipe and classifier seed, all in one batched computation, and write their cells."""
-    sets = {recipe: _training_set(material, recipe) for recipe, _ in keys}
-    models = train_softmax(
-        [sets[recipe] for recipe, _ in keys],
-        [_order_seed(material.seed, number) for _, number in keys],
-        config,
-        progress=progress,
-    )
-    for ((recipe, number), key), model in zip(keys.items(), models, strict=True):
-        scores = {name: score(model, images) for name, images in material.tests.items()}
-        cell = Cell(key, material.seed, number, str(recipe), "softmax", scores)
-        files.write_json(folder / f"{key}.json", asdict(cell))
+def read_cell(path: Path) -> Cell:
+    """Read a cell's file.
 
-
-def _read(path: Path) -> Cell:
-    cell = files.read_json(path)
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    value = files.read_json(path)
     with files.expect_undamaged(path, "remove it, and the study makes it again"):
-        return Cell.from_json(cell)
+        return Cell.from_json(value)
 
 
-def _training_set(material: Material, recipe: Recipe) -> LabelledImages:
-    """A set of the real set's size; a mix takes half its images from each side (the paper, section 5)."""
-    if recipe.step is None:
-        return material.real
-    generated = material.generated[recipe.step]
-    if not recipe.real:
-        return generated
-    return mix(material.real, generated, share=0.5, total=len(material.real), seed=material.seed)
+def read_readings(folder: Path, cell: Cell, place: int) -> NDArray[np.int64]:
+    """The class that a cell's classifier read in each image of a test set whose readings are kept.
 
+    Args:
+        folder: the folder of the cells.
+        cell: one of them.
+        place: the test set's place among those kept.
 
-def _order_seed(seed: int, number: int) -> int:
-    # All recipes of a seed share the order of positions, so that they are compared in pairs.
-    return int(numpy_generator(seed, "classifier", number).integers(2**63))
-
-
-def _hashes(material: Material) -> dict[str, str]:
-    return (
-        {"real": material.real.content_hash()}
-        | {f"gan@{step}": images.content_hash() for step, images in material.generated.items()}
-        | {f"test {name}": images.content_hash() for name, images in material.tests.items()}
-    )
-
-
-def _key(material: Material, recipe: Recipe, number: int, config: SoftmaxConfig, contents: Mapping[str, str]) -> str:
-    inputs = {part: contents[part] for part in str(recipe).split("+")}
-    tests = {name: value for name, value in contents.items() if name.startswith("test ")}
-    configuration = {"recipe": str(recipe), "seed": material.seed, "classifier_seed": number}
-    value = [configuration, asdict(config), inputs, tests]
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    (found,) = read_npz(folder / f"{cell.key}.npz", (f"test{place}",))
+    return found.astype(np.int64)

@@ -1,7 +1,7 @@
-"""What a study will do: sources, GANs, recipes, seeds."""
+"""What a study will do: sources, GANs, recipes, classifiers, seeds."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +13,16 @@ from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.data.overlap import require_unseen
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
-from mizumashi.gan.config import require_trainable
+from mizumashi.gan.config import GanConfig, require_trainable
 from mizumashi.measure.distances import FEWEST_IMAGES
-from mizumashi.studies.config import StudyConfig
-from mizumashi.studies.recipe import Recipe, paper_recipes
+from mizumashi.studies.choice import VALIDATION
+from mizumashi.studies.classifiers import Classifier, by_name
+from mizumashi.studies.config import Regime, StudyConfig
+from mizumashi.studies.recipe import CLASSICAL, REAL, Recipe, candidates, paper_recipes
+from mizumashi.studies.regime import Training, lacking, training_images
+
+FORMAT = 2
+"""The layout of a study's folder."""
 
 MOST_SEEDS = 10_000
 
@@ -28,17 +34,41 @@ class Plan:
     Args:
         source: the labelled images to inflate, with a training and a test part.
         target: the other domain's test images, or None.
+        few: target images that join training, or None; none of them is in `target`.
         config: how much to do.
+        origins: the names or paths that source and target were opened by; None where they were given as arrays.
     """
 
     source: LabelledImages
     target: LabelledImages | None
+    few: LabelledImages | None
     config: StudyConfig
+    origins: tuple[str | None, str | None] = (None, None)
 
-    @property
+    @cached_property
     def recipes(self) -> list[Recipe]:
-        """The paper's nine, for the GAN's snapshots."""
-        return paper_recipes(self.config.gan.stages)
+        """Those that every seed tries: those asked for, or the paper's nine; real images first."""
+        stages, config = self.config.gan.stages, self.config
+        if config.recipes:
+            asked = [REAL, *map(Recipe.parse, config.recipes)]
+        elif config.regime.balance:
+            asked = [REAL, *(Recipe(real=True, stages=(step, step)) for step in stages), Recipe(real=True, smote=True)]
+        else:
+            asked = paper_recipes(stages)
+        if config.choose:
+            asked.insert(1, CLASSICAL)  # the choice must beat it
+        return list(dict.fromkeys(asked))
+
+    @cached_property
+    def candidates(self) -> list[Recipe]:
+        """Those that the study chooses from, if it does."""
+        if not self.config.choose:
+            return []
+        stages = self.config.gan.stages
+        if self.config.regime.balance:
+            mixed = [*self.recipes[2:], *(replace(each, classical=True) for each in self.recipes[2:])]
+            return list(dict.fromkeys([REAL, CLASSICAL, *mixed]))
+        return candidates(stages, (0.25, 0.5)) if self.config.grow else candidates(stages)
 
     @property
     def seeds(self) -> list[int]:
@@ -47,42 +77,92 @@ class Plan:
         return list(range(first, first + self.config.seeds))
 
     @cached_property
-    def classifier(self) -> SoftmaxConfig:
-        """The classifiers' configuration, one for all recipes: a rate that suits the source, the GAN's precision."""
+    def softmax(self) -> SoftmaxConfig:
+        """Softmax regression, one for all recipes: a rate that suits the source, the GAN's precision."""
         precision: Products = "bf16-mixed" if self.config.gan.precision == "bf16-mixed" else "32-true"
         return SoftmaxConfig(learning_rate=suited_rate(self.source.train), precision=precision)
+
+    @property
+    def classifiers(self) -> list[Classifier]:
+        """The kinds of classifiers, in the order asked for."""
+        return [by_name(name, self.softmax) for name in self.config.classifiers]
+
+    @property
+    def tested(self) -> dict[str, LabelledImages]:
+        """The real test sets by name: the source's and the target's."""
+        target = {} if self.target is None else {self.target.name: self.target}
+        return {self.source.name: self.source.test} | target
+
+    def training(self, seed: int) -> Training:
+        """What a seed's GAN and classifiers may learn from."""
+        config = self.config
+        return training_images(self.source.train, self.few, config.regime, choose=config.choose, seed=seed)
+
+    def generated_labels(self, real: LabelledImages) -> list[int]:
+        """The labels of a generated set's training part: those of the real one, or what it lacks."""
+        if not self.config.regime.balance:
+            return [int(label) for label in real.labels]
+        return [label for label, count in enumerate(lacking(real)) for _ in range(count)]
 
     def check(self) -> None:
         """Raise `InputError` unless the study can be done."""
         for what in ("seeds", "classifier_seeds"):
             if not 1 <= getattr(self.config, what) <= MOST_SEEDS:
                 raise InputError(f"found {what} {getattr(self.config, what)}; expected 1 to {MOST_SEEDS}")
-        for part in (self.source.train, self.source.test):
+        self._check_wishes()
+        self._check_names()
+        real = self.training(self.seeds[0]).real
+        for part in (real, self.source.test):
             if len(part) < FEWEST_IMAGES:
                 raise InputError(
                     f"{part.name}: found {len(part)} images; expected at least {FEWEST_IMAGES} for a study"
                 )
-        for images in (self.source, self.target):
-            if images is not None and re.fullmatch(r"real|gan@\d+", images.name):
-                raise InputError(f"found a set called {images.name!r}; a study gives that name itself; rename the set")
-        require_trainable(self.source.train, self.config.gan)
+        require_trainable(real, self.config.gan)
+        if self.config.regime.balance and not any(lacking(real)):
+            raise InputError(
+                f"{real.name}: found as many images of each class; expected some that lack; drop --balance"
+            )
         if self.target is None:
             return
         require_alike(self.source, self.target)
         require_unseen(self.source, self.target)
-        if self.target.name == self.source.name:
+
+    def _check_wishes(self) -> None:
+        """Recipes and classifiers, and what does not go together."""
+        if self.config.grow and self.config.regime.balance:
+            raise InputError("found --grow and --balance; expected one of them: balancing adds what lacks, and no more")
+        for recipe in self.recipes:
+            recipe.steps(self.config.gan.stages)
+            if self.config.regime.balance and not recipe.real:
+                raise InputError(f"found recipe {recipe} with --balance; expected real images in every recipe")
+            if self.config.grow and recipe.mixed and recipe.share > 0.5:
+                raise InputError(f"found recipe {recipe} with --grow; expected a share of 0.5 at most")
+        if len(set(self.config.classifiers)) < max(1, len(self.config.classifiers)):
+            raise InputError(f"found classifiers {', '.join(self.config.classifiers)}; expected different ones")
+        _ = self.classifiers
+
+    def _check_names(self) -> None:
+        for images in (self.source, self.target):
+            if images is not None and re.fullmatch(rf"real|gan@\d+|{VALIDATION}", images.name):
+                raise InputError(f"found a set called {images.name!r}; a study gives that name itself; rename the set")
+        if self.target is not None and self.target.name == self.source.name:
             raise InputError(f"found {self.source.name!r} as source and target; expected two names; rename one set")
 
     def describe(self) -> dict[str, Any]:
         """What STUDY/plan.json holds."""
         gan = asdict(self.config.gan)
         return {
-            "format": 1,
+            "format": FORMAT,
+            "origins": list(self.origins),
             "source": self.source.describe() | {"train": len(self.source.train)},
             "target": None if self.target is None else self.target.describe(),
+            "few": None if self.few is None else self.few.describe(),
+            "regime": asdict(self.config.regime) | {"imbalance": list(self.config.regime.imbalance)},
             "gan": gan | {"snapshots": list(self.config.gan.stages), "widths": list(self.config.gan.widths)},
-            "classifier": {"name": "softmax"} | asdict(self.classifier),
+            "classifiers": [classifier.description for classifier in self.classifiers],
             "recipes": [str(recipe) for recipe in self.recipes],
+            "choose": self.config.choose,
+            "grow": self.config.grow,
             "seeds": self.config.seeds,
             "classifier_seeds": self.config.classifier_seeds,
             "versions": [{name: version(name) for name in ("mizumashi", "torch", "numpy")}],
@@ -92,8 +172,8 @@ class Plan:
 def begin(plan: Plan, folder: Path) -> dict[str, Any]:
     """Write plan.json into a new study folder, or check that the study there is this one.
 
-    A study may be taken up again with more seeds and by other versions, which are noted; everything else must be as
-    it was.
+    A study may be taken up again with more seeds, recipes and classifiers and by other versions, which are noted;
+    everything else must be as it was.
 
     Returns:
         What plan.json now holds.
@@ -107,7 +187,9 @@ def begin(plan: Plan, folder: Path) -> dict[str, Any]:
     else:
         there = files.read_json(path)
         with files.expect_undamaged(path, "choose another --out"):
-            differing = differences(there, description, ignore=("seeds", "classifier_seeds", "versions"))
+            _require_format(there["format"], folder)
+            may_differ = ("origins", "seeds", "classifier_seeds", "recipes", "classifiers", "versions")
+            differing = differences(there, description, ignore=may_differ)
             before = [versions for versions in there["versions"] if versions not in description["versions"]]
         if differing:
             raise InputError(
@@ -117,3 +199,34 @@ def begin(plan: Plan, folder: Path) -> dict[str, Any]:
         description["versions"] = before + description["versions"]
     files.write_json(path, description)
     return description
+
+
+def planned_config(description: dict[str, Any]) -> StudyConfig:
+    """The configuration that a plan.json was written for.
+
+    Example:
+        >>> config = StudyConfig(GanConfig(steps=8), seeds=3, regime=Regime(imbalance=("b:0.1",)))
+        >>> images = LabelledImages.from_parts(*[LabelledImages.from_arrays([[[0]]] * 4, [0, 1] * 2)] * 2, name="pets")
+        >>> planned = planned_config(Plan(images, None, None, config).describe())
+        >>> planned.gan.stages, planned.seeds, planned.regime == config.regime
+        ((1, 2, 4, 8), 3, True)
+    """
+    gan, regime = description["gan"], description["regime"]
+    return StudyConfig(
+        gan=GanConfig(**gan | {"snapshots": tuple(gan["snapshots"]), "widths": tuple(gan["widths"])}),
+        seeds=description["seeds"],
+        classifier_seeds=description["classifier_seeds"],
+        recipes=tuple(description["recipes"]),
+        classifiers=tuple(classifier["name"] for classifier in description["classifiers"]),
+        choose=description["choose"],
+        grow=description["grow"],
+        regime=Regime(**regime | {"imbalance": tuple(regime["imbalance"])}),
+    )
+
+
+def _require_format(found: int, folder: Path) -> None:
+    if found != FORMAT:
+        raise InputError(
+            f"{folder}: found a study of format {found}; expected {FORMAT}; use the version of mizumashi that made "
+            "it, or choose another --out"
+        )

@@ -1,16 +1,22 @@
 """The numbers of a finished study, from its files."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi import files
+from mizumashi.data.npz import read_npz
 from mizumashi.errors import InputError
 from mizumashi.measure.distances import TwoSample
-from mizumashi.studies.cell import Cell
+from mizumashi.studies.cell import Cell, read_readings
+from mizumashi.studies.choice import VALIDATION, Choice
+
+if TYPE_CHECKING:
+    from mizumashi.studies.verdict import Verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,14 +28,19 @@ class StudyResult:
         plan: what was done, as plan.json has it.
         cells: every cell.
         distances: for each seed and stage, how well generated images are told from real ones.
+        copies: whether the last stage's images of the first seed are copies of the training images: see
+            `mizumashi.measure.copies.Copies`, whose numbers they are.
+        choices: for each classifier the recipe that validation speaks for; empty where the study chose none.
 
-    Shapes: R recipes, T test sets, S seeds.
+    Shapes: R recipes, T test sets, S seeds, C classifiers of one seed, N test images.
     """
 
     path: Path
     plan: dict[str, Any]
     cells: tuple[Cell, ...]
     distances: dict[str, dict[str, TwoSample]]
+    copies: dict[str, float]
+    choices: dict[str, Choice]
 
     @classmethod
     def read(cls, path: str | Path) -> "StudyResult":
@@ -51,15 +62,22 @@ class StudyResult:
                 seed: {stage: TwoSample(**told) for stage, told in stages.items()}
                 for seed, stages in results["distances"].items()
             }
-            found = cls(folder, results["plan"], cells, distances)
-            _ = found.tests, found.target, found.accuracy
+            choices = {classifier: Choice(**chosen) for classifier, chosen in results["choices"].items()}
+            copied = {name: float(value) for name, value in results["copies"].items()}
+            found = cls(folder, results["plan"], cells, distances, copied, choices)
+            _ = found.tests, found.tested, [found.accuracy(classifier) for classifier in found.classifiers]
             _ = [[distances[str(seed)][stage] for stage in found.stages] for seed in found.seeds]
         return found
 
     @property
-    def recipes(self) -> list[str]:
-        """The recipes, in the plan's order."""
-        return list(self.plan["recipes"])
+    def classifiers(self) -> list[str]:
+        """The kinds of classifiers, in the plan's order."""
+        return [description["name"] for description in self.plan["classifiers"]]
+
+    def recipes(self, classifier: str) -> list[str]:
+        """The recipes that every seed tried, in the plan's order, and the one that was chosen."""
+        chosen = [self.choices[classifier].recipe] if classifier in self.choices else []
+        return list(dict.fromkeys([*self.plan["recipes"], *chosen]))
 
     @property
     def stages(self) -> list[str]:
@@ -69,7 +87,12 @@ class StudyResult:
     @property
     def tests(self) -> list[str]:
         """The test sets: the source's, each stage's, and the target where there is one."""
-        return list(self.cells[0].scores)
+        return [name for name in self.cells[0].scores if name != VALIDATION]
+
+    @property
+    def tested(self) -> list[str]:
+        """The real ones among the test sets: the source's, and the target where there is one."""
+        return [self.plan["source"]["name"], *([self.target] if self.target else [])]
 
     @property
     def target(self) -> str | None:
@@ -81,20 +104,45 @@ class StudyResult:
         """The seeds of the GANs."""
         return sorted({cell.seed for cell in self.cells})
 
-    @property
-    def accuracy(self) -> NDArray[np.float64]:
+    def accuracy(self, classifier: str) -> NDArray[np.float64]:
         """R x T x S, in 0 ... 1: the mean over the classifiers of a seed."""
-        return self._numbers("accuracy")
+        return self._numbers(classifier, "accuracy")
 
-    @property
-    def loss(self) -> NDArray[np.float64]:
+    def loss(self, classifier: str) -> NDArray[np.float64]:
         """R x T x S, in nats: the mean over the classifiers of a seed."""
-        return self._numbers("loss")
+        return self._numbers(classifier, "loss")
 
-    def _numbers(self, what: str) -> NDArray[np.float64]:
-        found = np.zeros((len(self.recipes), len(self.tests), len(self.seeds)))
-        for cell in self.cells:
-            place = self.recipes.index(cell.recipe), slice(None), self.seeds.index(cell.seed)
+    def right(self, classifier: str, test: str) -> dict[str, NDArray[np.bool_]]:
+        """For each recipe S x C x N: which images of a real test set its classifiers read rightly.
+
+        Raises:
+            InputError: a file of readings is missing or damaged.
+        """
+        place = self.tested.index(test)
+        (labels,) = read_npz(self.path / "labels.npz", (f"test{place}",))
+        shape = len(self.seeds), self.plan["classifier_seeds"], len(labels)
+        found = {recipe: np.zeros(shape, np.bool_) for recipe in self.recipes(classifier)}
+        for cell in self._cells(classifier):
+            where = self.seeds.index(cell.seed), cell.classifier_seed
+            found[cell.recipe][where] = read_readings(self.path / "cells", cell, place) == labels
+        return found
+
+    @cached_property
+    def verdict(self) -> "Verdict":
+        """What the study concludes (see `mizumashi.studies.verdict`)."""
+        from mizumashi.studies.verdict import conclude  # it reads results
+
+        return conclude(self)
+
+    def _cells(self, classifier: str) -> list[Cell]:
+        recipes = self.recipes(classifier)
+        return [cell for cell in self.cells if cell.classifier == classifier and cell.recipe in recipes]
+
+    def _numbers(self, classifier: str, what: str) -> NDArray[np.float64]:
+        recipes, seeds = self.recipes(classifier), self.seeds
+        found = np.zeros((len(recipes), len(self.tests), len(seeds)))
+        for cell in self._cells(classifier):
+            place = recipes.index(cell.recipe), slice(None), seeds.index(cell.seed)
             found[place] += [getattr(cell.scores[test], what) for test in self.tests]
         found /= self.plan["classifier_seeds"]
         return found

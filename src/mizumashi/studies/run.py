@@ -1,32 +1,28 @@
 """The study: GANs, generated sets, cells, measures, one after another; what is there already is kept."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mizumashi import files
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import map_npz
 from mizumashi.data.readers import open_images
 from mizumashi.data.writers import write_stream
-from mizumashi.errors import InputError
 from mizumashi.gan.config import CHECKPOINT_EVERY
 from mizumashi.gan.run import GanRun
 from mizumashi.gan.training import resolved, train
-from mizumashi.measure.distances import two_sample_accuracy
-from mizumashi.measure.embedding import shared_map
 from mizumashi.progress import Progress, silent
-from mizumashi.randomness import numpy_generator
-from mizumashi.studies.cell import Cell, Material, run_softmax_cells
+from mizumashi.studies.cell import Cell, Cells
+from mizumashi.studies.choice import VALIDATION, Choice, choose, survivors
+from mizumashi.studies.material import Material
+from mizumashi.studies.measures import measure_copies, measure_distances, write_examples, write_labels, write_map
 from mizumashi.studies.plan import Plan, begin
-
-MAP_IMAGES = 1000
-"""Images of each set in the t-SNE map (the paper, section 4)."""
-
-EXAMPLES = 10
-"""Images of each class and set that a study keeps for its figures."""
+from mizumashi.studies.recipe import Recipe
+from mizumashi.studies.regime import Training
 
 
 def run_study(
@@ -39,8 +35,8 @@ def run_study(
 ) -> None:
     """Do a study, or the rest of it.
 
-    Leaves in `folder`: plan.json, runs/SEED/ (the GAN run, the generated sets, distances.json), cells/,
-    map.npz, examples.npz, and last results.json with every number.
+    Leaves in `folder`: plan.json, labels.npz, runs/SEED/ (the GAN run, the generated sets, distances.json, the first
+    seed's copies.json), cells/, map.npz, examples.npz, and last results.json with every number.
 
     Args:
         plan: what to do, checked.
@@ -55,104 +51,119 @@ def run_study(
     """
     plan = replace(plan, config=replace(plan.config, gan=resolved(plan.config.gan, accelerator)))
     description = begin(plan, folder)
-    cells: list[Cell] = []
-    distances: dict[str, dict[str, object]] = {}
+    write_labels(plan.tested, folder / "labels.npz")
+    done = _Done(plan)
     for seed in plan.seeds:
         home = folder / "runs" / str(seed)
+        training = plan.training(seed)
         run = train(
-            plan.source,
+            training.real,
             home / "gan",
             replace(plan.config.gan, seed=seed),
             checkpoint_every=checkpoint_every,
             accelerator=accelerator,
             progress=progress,
         )
-        sets = {step: _generated_set(plan, run, step, seed, home / "sets", progress) for step in plan.config.gan.stages}
-        tests = _test_sets(plan, sets)
-        material = Material(seed, plan.source.train, {step: images.train for step, images in sets.items()}, tests)
-        cells += run_softmax_cells(
-            material, plan.recipes, plan.config.classifier_seeds, plan.classifier, folder / "cells", progress
-        )
-        distances[str(seed)] = _distances(plan, tests, seed, home / "distances.json", progress)
+        sets = {
+            step: _generated_set(plan, training.real, run, step, seed, home / "sets", progress)
+            for step in plan.config.gan.stages
+        }
+        material = material_of(plan, training, sets, seed)
+        cells = Cells(material, plan.config.classifier_seeds, folder / "cells", list(plan.tested), progress)
+        for classifier in plan.classifiers:
+            done.add(classifier.name, cells.run(classifier, done.wanted(classifier.name)))
+        done.distances[str(seed)] = measure_distances(material, home / "distances.json", progress)
         if seed == plan.seeds[0]:
-            _write_examples(tests, folder / "examples.npz")
-            _write_map(plan, tests, seed, folder / "map.npz", progress)
-    results = {"plan": description, "cells": [asdict(cell) for cell in cells], "distances": distances}
+            copied = measure_copies(material, plan.source.test, home / "copies.json", progress)
+            write_examples(material.tests, folder / "examples.npz")
+            write_map(material, folder / "map.npz", progress)
+    results = {
+        "plan": description,
+        "cells": [asdict(cell) for cell in done.cells],
+        "distances": done.distances,
+        "copies": copied,
+        "choices": {classifier.name: asdict(done.choice(classifier.name)) for classifier in plan.classifiers}
+        if plan.config.choose
+        else {},
+    }
     files.write_json(folder / "results.json", results)
 
 
-def _generated_set(plan: Plan, run: GanRun, step: int, seed: int, folder: Path, progress: Progress) -> LabelledImages:
-    """A set with the source's labels, image by image, and its training and test part, drawn once and kept.
+class _Done:
+    """The cells of the seeds so far, and what they say of the candidates."""
 
-    With the source's labels, a generated set has the source's share of each class: what a classifier makes of it
-    tells of the images, not of their proportions.
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.cells: list[Cell] = []
+        self.distances: dict[str, dict[str, Any]] = {}
+        self.seeds_of = dict.fromkeys((classifier.name for classifier in plan.classifiers), 0)
+
+    def wanted(self, classifier: str) -> list[Recipe]:
+        """The recipes that the next seed tries: those of every seed, and the candidates that went on."""
+        tried = self._accuracies(classifier)
+        going_on = survivors(tried, self.plan.candidates, self.seeds_of[classifier])
+        return list(dict.fromkeys([*self.plan.recipes, *going_on]))
+
+    def add(self, classifier: str, cells: list[Cell]) -> None:
+        """Note the cells of one more seed."""
+        self.cells += cells
+        self.seeds_of[classifier] += 1
+
+    def choice(self, classifier: str) -> Choice:
+        """The recipe that validation speaks for."""
+        validation = next(cell.scores[VALIDATION].count for cell in self.cells)
+        return choose(self._accuracies(classifier), self.plan.candidates, validation)
+
+    def _accuracies(self, classifier: str) -> dict[Recipe, list[float]]:
+        """The validation accuracy of each candidate in each seed that tried it: a mean over the seed's classifiers."""
+        found: dict[Recipe, dict[int, list[float]]] = {}
+        for cell in self.cells:
+            recipe = Recipe.parse(cell.recipe)
+            if cell.classifier == classifier and recipe in self.plan.candidates:
+                found.setdefault(recipe, {}).setdefault(cell.seed, []).append(cell.scores[VALIDATION].accuracy)
+        return {recipe: [float(np.mean(values)) for values in seeds.values()] for recipe, seeds in found.items()}
+
+
+def material_of(plan: Plan, training: Training, sets: Mapping[int, LabelledImages], seed: int) -> Material:
+    """What the cells of a seed are made from.
+
+    Args:
+        plan: the study's.
+        training: the real images of the seed.
+        sets: the generated set of each stage, with its parts.
+        seed: the GAN's.
     """
-    path = folder / f"gan@{step}.npz"
-    if not path.exists():
-        snapshot, labels = run.snapshot(step), plan.source.labels
-        chunks = snapshot.draw(len(labels), labels=labels, seed=seed, progress=progress)
-        write_stream(chunks, labels, snapshot.class_names, path, "npz", test_start=plan.source.test_start)
-    # Left on disk, so that memory does not grow with the number of stages; opening it whole checks it first.
-    return replace(open_images(path), images=map_npz(path, "images"), name=f"gan@{step}")
-
-
-def _test_sets(plan: Plan, sets: dict[int, LabelledImages]) -> dict[str, LabelledImages]:
     tests = {plan.source.name: plan.source.test}
     tests |= {f"gan@{step}": images.test for step, images in sets.items()}
     if plan.target is not None:
         tests[plan.target.name] = plan.target
-    return tests
+    if training.validation is not None:
+        tests[VALIDATION] = training.validation
+    generated = {step: images.train for step, images in sets.items()}
+    return Material(seed, training.real, generated, tests, plan.config.grow, plan.config.regime.balance)
 
 
-def _distances(
-    plan: Plan, tests: dict[str, LabelledImages], seed: int, path: Path, progress: Progress
-) -> dict[str, object]:
+def kept_set(path: Path, step: int) -> LabelledImages:
+    """A generated set that a study keeps, left on disk, so that memory does not grow with the number of stages.
+
+    Raises:
+        InputError: the file is missing or damaged: opening it whole checks it first.
+    """
+    return replace(open_images(path), images=map_npz(path, "images"), name=f"gan@{step}")
+
+
+def _generated_set(
+    plan: Plan, real: LabelledImages, run: GanRun, step: int, seed: int, folder: Path, progress: Progress
+) -> LabelledImages:
+    """A set with the real images' labels, image by image, and a test part with the source's, drawn once and kept.
+
+    With the real labels, a generated set has the real share of each class: what a classifier makes of it tells of the
+    images, not of their proportions.
+    """
+    path = folder / f"gan@{step}.npz"
     if not path.exists():
-        found = {}
-        for done, step in enumerate(plan.config.gan.stages, start=1):
-            # Against training images: test images may come from other writers.
-            told = two_sample_accuracy(plan.source.train.images, tests[f"gan@{step}"].images, seed)
-            found[f"gan@{step}"] = asdict(told)
-            progress("telling generated from real", done, len(plan.config.gan.stages), "")
-        files.write_json(path, found)
-    distances: dict[str, object] = files.read_json(path)
-    if set(distances) != {f"gan@{step}" for step in plan.config.gan.stages}:
-        raise InputError(f"{path}: found {sorted(distances)}; expected every stage; remove it to measure again")
-    return distances
-
-
-def _write_examples(tests: dict[str, LabelledImages], path: Path) -> None:
-    """The first images of each class in each test set: sets x K x EXAMPLES x H x W x C; zeros where too few."""
-    if path.exists():
-        return
-    first = next(iter(tests.values()))
-    shape = (len(tests), len(first.class_names), EXAMPLES, *first.images.shape[1:])
-    examples = np.zeros(shape, np.uint8)
-    for row, images in enumerate(tests.values()):
-        for label in range(len(images.class_names)):
-            chosen = images.images[images.labels == label][:EXAMPLES]
-            examples[row, label, : len(chosen)] = chosen
-    _write_npz(path, {"images": examples, "sets": np.array(list(tests))})
-
-
-def _write_map(plan: Plan, tests: dict[str, LabelledImages], seed: int, path: Path, progress: Progress) -> None:
-    """One t-SNE map of real images and of each stage's: a matrix n x 2 for each set."""
-    if path.exists():
-        return
-    progress("t-SNE map", 0, 1, "")
-    stages = {f"gan@{step}": tests[f"gan@{step}"] for step in plan.config.gan.stages}
-    real, *others = (_rows(images, seed) for images in (plan.source.train, *stages.values()))
-    found = shared_map(real, dict(zip(stages, others, strict=True)), seed)
-    _write_npz(path, {"real": found.reference, **found.others})
-    progress("t-SNE map", 1, 1, "")
-
-
-def _rows(images: LabelledImages, seed: int) -> NDArray[np.uint8]:
-    """MAP_IMAGES random images, or all where there are fewer, each as one row of pixels."""
-    chosen = numpy_generator(seed, "subset").permutation(len(images))[:MAP_IMAGES]
-    return images.images[chosen].reshape(len(chosen), -1)
-
-
-def _write_npz(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
-    with files.whole_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        snapshot, trained = run.snapshot(step), plan.generated_labels(real)
+        labels = np.concatenate([np.array(trained, np.int64), plan.source.test.labels])
+        chunks = snapshot.draw(len(labels), labels=labels, seed=seed, progress=progress)
+        write_stream(chunks, labels, snapshot.class_names, path, "npz", test_start=len(trained))
+    return kept_set(path, step)
