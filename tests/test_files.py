@@ -113,6 +113,15 @@ def test_what_another_process_holds_is_refused_with_its_name_and_a_killed_ones_i
     assert not list(tmp_path.rglob("*.lock"))
 
 
+def test_a_writer_killed_after_its_last_rename_leaves_nothing_for_long(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / ".set.lock").write_text("process 1 on moon")
+    (tmp_path / ".other.lock").touch()
+    files.forget_killed_writer(tmp_path / "set")
+    files.forget_killed_writer(tmp_path / "never")
+    assert {path.name for path in tmp_path.iterdir()} == {"set", ".other.lock"}
+
+
 def test_what_a_killed_process_left_in_a_folder_goes_and_nothing_else(tmp_path):
     kept = [".hidden", "a.0123abcd.tmp", ".a.tmp", "sets/x.lock"]
     gone = [".a.json.0123abcd.tmp", "sets/.b.89abcdef.tmp", "sets/.b.lock"]

@@ -73,6 +73,13 @@ def sole_writer(path: Path) -> Iterator[None]:
         yield
 
 
+def forget_killed_writer(path: Path) -> None:
+    """Remove what a killed writer of the file or folder `path` left beside it, if anything."""
+    if path.with_name(f".{path.name}{_LOCK}").exists():
+        with suppress(InputError, OSError), sole_writer(path):  # it lives, or the folder may not be written to
+            pass
+
+
 @contextmanager
 def _locked(lock: Path, what: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout

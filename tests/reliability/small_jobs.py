@@ -73,7 +73,7 @@ def small_jobs(inputs: Inputs) -> dict[str, Job]:
     train = ("train", images, "--out", "run", *TINY, *CHECKPOINTS, "--steps", "300", "--snapshots", "100", "200", "300")
     generate = ("generate", str(inputs.run), "--out", "set")
     study = ("study", images, "--out", "study", *TINY, *CHECKPOINTS, "--steps", "60", "--snapshots", "30", "60")
-    kept = ("config.json", "cells/*.*", "sets/*.npz", "distances.json", "copies.json", "*.npz")
+    kept = ("config.json", "cells/*.json", "sets/*.npz", "distances.json", "copies.json", "*.npz")
     return {
         "train": Job(train, "run", ("config.json",)),
         "generate idx": Job((*generate, "--count", "40000"), "set", whole=True),

@@ -16,7 +16,14 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import new_npz
 from mizumashi.data.readers import require_classes
 from mizumashi.errors import InputError, nearest
-from mizumashi.files import require_new_file, require_new_folder, sole_writer, whole_file, whole_folder
+from mizumashi.files import (
+    forget_killed_writer,
+    require_new_file,
+    require_new_folder,
+    sole_writer,
+    whole_file,
+    whole_folder,
+)
 
 
 def write_images(images: LabelledImages, path: str | Path, format: Format) -> Path:
@@ -89,7 +96,7 @@ def write_stream(
 
 
 def require_writable(path: str | Path, format: Format) -> None:
-    """Raise `InputError` unless a set can be written to `path` in `format`; nothing is made or changed.
+    """Raise `InputError` unless a set can be written to `path` in `format`; but for leftovers, nothing changes.
 
     To be called before long work, whose result `write_images` or `write_stream` is then to write.
 
@@ -113,6 +120,7 @@ def require_writable(path: str | Path, format: Format) -> None:
     if not Path(path).name:
         raise InputError(f"found {str(path)!r} as the place to write to; expected a new name; choose another --out")
     target = _target(path, format)
+    forget_killed_writer(target)
     if format == "npz":
         require_new_file(target)
     else:
