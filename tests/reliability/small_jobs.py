@@ -73,13 +73,15 @@ def small_jobs(inputs: Inputs) -> dict[str, Job]:
     train = ("train", images, "--out", "run", *TINY, *CHECKPOINTS, "--steps", "300", "--snapshots", "100", "200", "300")
     generate = ("generate", str(inputs.run), "--out", "set")
     study = ("study", images, "--out", "study", *TINY, *CHECKPOINTS, "--steps", "60", "--snapshots", "30", "60")
-    kept = ("config.json", "cells/*.json", "sets/*.npz", "distances.json", "copies.json", "*.npz")
+    recipes = ("--recipes", "real", "gan@30", "real+gan@60", "real+classical", "real+smote")
+    kept = ("config.json", "cells/*.json", "sets/*.npz", "copies.json", "distances.json")
+    kept += ("examples.npz", "labels.npz", "map.npz")
     return {
         "train": Job(train, "run", ("config.json",)),
         "generate idx": Job((*generate, "--count", "40000"), "set", whole=True),
         "generate folder": Job((*generate, "--count", "2000", "--format", "folder"), "set", whole=True),
         "generate npz": Job((*generate, "--count", "40000", "--format", "npz"), "set.npz", whole=True),
-        "study": Job((*study, "--seeds", "2"), "study", kept),
+        "study": Job((*study, *recipes, "--seeds", "2"), "study", kept),
     }
 
 
