@@ -16,6 +16,10 @@ class InputError(ValueError):
         mizumashi.errors.InputError: found 3 labels for 4 images; expected as many labels as images
     """
 
+    def __init__(self, message: object) -> None:
+        # What is quoted may hold line breaks: the names of files, the messages of libraries.
+        super().__init__(" ".join(str(message).splitlines()))
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names the known word closest to `name`, or an empty string when none is close.

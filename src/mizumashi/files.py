@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import math
 import os
 import platform
 import re
@@ -274,13 +275,19 @@ def read_json(path: Path) -> Any:
         InputError: the file is missing, unreadable or not JSON.
     """
     try:
+        if path.exists() and not path.is_file():  # reading a pipe could wait for ever
+            raise InputError(f"{path}: found no file; expected JSON; remove what is there")
         size = path.stat().st_size
         if size > MAX_JSON_BYTES:
             raise InputError(
                 f"{path}: found {size:,} bytes of JSON; expected at most {MAX_JSON_BYTES:,}; give another file, or "
                 "raise mizumashi.files.MAX_JSON_BYTES"
             )
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        if "\\ud" in text.lower():  # half a letter, which no file can hold
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except InputError:
         raise
     except OSError as error:
@@ -292,6 +299,17 @@ def read_json(path: Path) -> Any:
         raise InputError(
             f"{path}: found a damaged or foreign file ({error}); expected JSON; repair it, or make it again"
         ) from error
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:20]} is too large a number")
+    return number
 
 
 @contextmanager

@@ -96,6 +96,7 @@ def _work(name: str, options: argparse.Namespace) -> int:
         from targets import READERS
     reader = READERS[name]
     home = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    tempfile.tempdir = str(home)  # what the targets make goes with it
     corpus = home / "corpus"
     corpus.mkdir()
     for index, content in enumerate(reader.seeds()):

@@ -87,7 +87,9 @@ def load(run: Path, parts: Parts) -> Log:
             elif isinstance(part, torch.amp.GradScaler):
                 part.load_state_dict(part.state_dict() | {key: value.item() for key, value in own.items()})
             else:
-                part.load_state_dict({"state": _nested(own), "param_groups": part.state_dict()["param_groups"]})
+                state = _nested(own)
+                _require_fitting(part, state)
+                part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
         log, step = read_log(run), int(tensors["step"])
         if len(log.losses) < step:
             raise ValueError(f"log.jsonl has {len(log.losses)} of {step} steps")
@@ -157,6 +159,22 @@ def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
         for index, values in state["state"].items()
         for key, value in values.items()
     }
+
+
+def _require_fitting(optimizer: Any, state: Mapping[int, Mapping[str, Tensor]]) -> None:
+    """Raise `ValueError` unless every tensor has its parameter's shape, or is one number; PyTorch looks only later."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if set(state) != set(range(len(parameters))):
+        raise ValueError(f"state of other parameters than the {len(parameters)} of this network")
+    for index, values in state.items():
+        shape = parameters[index].shape
+        expected = {"step": torch.Size([]), "exp_avg": shape, "exp_avg_sq": shape}  # Adam's
+        if {name: value.shape for name, value in values.items()} != expected:
+            raise ValueError(
+                f"parameter {index} has the state { ({name: list(value.shape) for name, value in values.items()}) }"
+            )
+        if not all(value.is_floating_point() for value in values.values()) or not 0 <= values["step"].item() <= 10**9:
+            raise ValueError(f"parameter {index} has a state that no training leaves")
 
 
 def _nested(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:

@@ -3,7 +3,7 @@
 import shutil
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,11 @@ from safetensors.torch import save as serialise
 from torch import nn
 
 from mizumashi import files
+from mizumashi.data import limits
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
+from mizumashi.gan.config import SIZES, GanConfig, Precision, require_valid
 from mizumashi.gan.networks import Shape
 from mizumashi.gan.sampling import Snapshot
 
@@ -50,6 +52,7 @@ class GanRun:
                     f"{self.path}: found a GAN run of format {self.description['format']}; expected {FORMAT}; "
                     "use the version of mizumashi that made it"
                 )
+            _require_own(self.description)
             _ = self.shape, self.snapshots
 
     @classmethod
@@ -212,3 +215,32 @@ class GanRun:
 
     def _snapshot_path(self, step: int) -> Path:
         return self.path / "snapshots" / f"step-{step:06d}.safetensors"
+
+
+def _require_own(description: dict[str, Any]) -> None:
+    """Raise `ValueError`, or another error, unless a run of this program can have this description.
+
+    To be called before anything is made of the description's sizes.
+    """
+    images, config = description["images"], description["config"]
+    (height, width), names = images["size"], images["class_names"]
+    numbers = [config[key] for key in ("steps", "latent_size", "batch_size", "seed")]
+    whole = [height, width, images["channels"], *config["widths"], *config["snapshots"], *numbers]
+    if not all(type(number) is int for number in whole) or len(config["widths"]) != 3:
+        raise ValueError("a size is no whole number")
+    if height != width or height not in SIZES or images["channels"] not in (1, 3):
+        raise ValueError(f"no GAN draws images of {height}x{width} pixels and {images['channels']} channels")
+    if (
+        not isinstance(names, list)
+        or not all(isinstance(name, str) for name in names)
+        or not 2 <= len(set(names)) == len(names)
+    ):
+        raise ValueError("the class names are no list of different names")
+    if config["precision"] not in get_args(Precision):
+        raise ValueError(f"no precision is called {config['precision']!r}")
+    known = {key: config[key] for key in ("steps", "latent_size", "batch_size", "learning_rate", "beta1", "seed")}
+    try:
+        limits.require_class_names("the run", names)
+        require_valid(GanConfig(**known, snapshots=tuple(config["snapshots"]), widths=tuple(config["widths"])))
+    except InputError as error:  # it speaks of options; here the file is what is wrong
+        raise ValueError(error) from error

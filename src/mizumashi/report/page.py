@@ -53,8 +53,12 @@ def draw(folder: Path, *, progress: Progress = silent) -> StudyResult:
     """
     result = StudyResult.read(folder)
     with files.expect_undamaged(folder / "results.json", "the study's command writes it again"):
-        verdict = result.verdict.as_json()
-    files.write_json(folder / "verdict.json", verdict)
+        _draw(result, folder, progress)
+    return result
+
+
+def _draw(result: StudyResult, folder: Path, progress: Progress) -> None:
+    files.write_json(folder / "verdict.json", result.verdict.as_json())
     for name, numbers in (("accuracy", result.accuracy), ("loss", result.loss)):
         by_classifier = {
             classifier: (result.recipes(classifier), numbers(classifier)) for classifier in result.classifiers
@@ -62,14 +66,12 @@ def draw(folder: Path, *, progress: Progress = silent) -> StudyResult:
         files.write_text(folder / "tables" / f"{name}.csv", tables.tidy_csv(by_classifier, result.tests))
         files.write_text(folder / "tables" / f"{name}.md", _matrices(result, numbers) + "\n")
     files.write_text(folder / "tables" / "gains.md", _gains(result) + "\n")
-    with files.expect_undamaged(folder / "results.json", "the study's command writes it again"):
-        drawings = list(_drawings(result))
-        report = _report(result, drawings)
+    drawings = list(_drawings(result))
+    report = _report(result, drawings)
     for done, (name, _, make) in enumerate(drawings, start=1):
         figures.save(make(), folder / "figures" / name)
         progress("figures", done, len(drawings), "")
     files.write_text(folder / "report.md", report)
-    return result
 
 
 def _drawings(result: StudyResult) -> Iterator[Drawing]:

@@ -12,7 +12,7 @@ from mizumashi import files
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 from mizumashi.measure.copies import copies
-from mizumashi.measure.distances import two_sample_accuracy
+from mizumashi.measure.distances import TwoSample, two_sample_accuracy
 from mizumashi.measure.embedding import shared_map
 from mizumashi.progress import Progress
 from mizumashi.randomness import numpy_generator
@@ -44,7 +44,8 @@ def measure_distances(material: Material, path: Path, progress: Progress) -> dic
             found[stage] = asdict(told)
             progress("telling generated from real", done, len(stages), "")
         files.write_json(path, found)
-    distances: dict[str, Any] = files.read_json(path)
+    with files.expect_undamaged(path, "remove it to measure again"):
+        distances = {stage: asdict(TwoSample(**told)) for stage, told in files.read_json(path).items()}
     if set(distances) != set(stages):
         raise InputError(f"{path}: found {sorted(distances)}; expected every stage; remove it to measure again")
     return distances
@@ -63,7 +64,10 @@ def measure_copies(material: Material, held_out: LabelledImages, path: Path, pro
         numbers = ("share", "low", "high", "expected_share", "p_value", "identical")
         files.write_json(path, {"count": len(generated)} | {number: getattr(found, number) for number in numbers})
         progress("looking for copies", 1, 1, "")
-    measured: dict[str, Any] = files.read_json(path)
+    with files.expect_undamaged(path, "remove it to measure again"):
+        measured: dict[str, Any] = {
+            name: value + 0 for name, value in files.read_json(path).items()
+        }  # numbers, no text
     return measured
 
 

@@ -191,6 +191,8 @@ def begin(plan: Plan, folder: Path) -> dict[str, Any]:
             may_differ = ("origins", "seeds", "classifier_seeds", "recipes", "classifiers", "versions")
             differing = differences(there, description, ignore=may_differ)
             before = [versions for versions in there["versions"] if versions not in description["versions"]]
+            if not all(isinstance(word, str) for versions in before for word in [*versions, *versions.values()]):
+                raise ValueError("a version is no text")
         if differing:
             raise InputError(
                 f"found another study in {folder}: {'; '.join(differing)}; expected the same source, target and "
