@@ -70,11 +70,11 @@ GAN_OPTIONS = (
 )
 GAN = GanConfig(9, (3, 9), 8, 7, (1, 2, 3), "minimax", 0.1, "decay", 0.2, 4, "16-mixed")
 STUDY_OPTIONS = (
-    "--recipes real+smote gan@3 --classifiers cnn a.b:c --choose --grow --per-class 5 --imbalance 3:0.1 b:0.2 "
+    "--recipes real+smote gan@3 --classifiers cnn a.b:c --choose --grow --flip --per-class 5 --imbalance 3:0.1 b:0.2 "
     "--balance --target-per-class 6"
 )
 STUDY = StudyConfig(
-    *(GAN, 3, 2, ("real+smote", "gan@3"), ("cnn", "a.b:c"), True, True),
+    *(GAN, 3, 2, ("real+smote", "gan@3"), ("cnn", "a.b:c"), True, True, True),
     Regime(5, ("3:0.1", "b:0.2"), balance=True, target_per_class=6),
 )
 SMALL = GanConfig(steps=1200, widths=(32, 64, 128))
@@ -201,8 +201,8 @@ def test_a_preset_sets_the_defaults_and_options_override_it():
 
 
 STUDY_NAMES = (
-    "seeds classifier-seeds recipes classifiers choose no-choose grow no-grow per-class imbalance balance no-balance "
-    "target-per-class"
+    "seeds classifier-seeds recipes classifiers choose no-choose grow no-grow flip no-flip per-class imbalance balance "
+    "no-balance target-per-class"
 )
 GAN_NAMES = "steps snapshots batch-size latent-size widths objective learning-rate schedule beta1 seed precision"
 

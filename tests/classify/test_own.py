@@ -55,6 +55,15 @@ class Backwards(ClassifierMixin, BaseEstimator):
         return self.inner_.predict(X)
 
 
+class Failing(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        raise KeyError("no such column")
+
+
+def failing(classes, channels, size):
+    raise ZeroDivisionError("half of nothing")
+
+
 class Needy(KNeighborsClassifier):
     def __init__(self, n_neighbors):
         super().__init__(n_neighbors)
@@ -258,3 +267,11 @@ def test_what_a_function_returns_is_checked_before_training(blobs: LabelledImage
     for name in ("network", "neighbours"):
         with pytest.raises(InputError, match="found no training images"):
             own_classifier(f"mine_alone:{name}")(blobs.take([]), 0)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("name", "kind"), [("Failing", "KeyError"), ("failing", "ZeroDivisionError")])
+def test_an_own_classifier_that_fails_is_named_in_one_line(blobs: LabelledImages, name: str, kind: str):
+    with pytest.raises(InputError, match=f"mine_alone:{name}' fails with {kind}: .*; mend it or leave it out") as told:
+        own_classifier(f"mine_alone:{name}")(blobs, 0)
+    assert "\n" not in str(told.value)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mizumashi.studies.run as study_run
+from mizumashi.classify.classical import Classical
 from mizumashi.classify.score import score
 from mizumashi.classify.softmax import SoftmaxConfig, train_softmax
 from mizumashi.data.images import LabelledImages
@@ -97,7 +98,7 @@ def test_a_study_that_chooses_tries_candidates_and_keeps_to_its_test_sets(choosi
     for classifier in choosing.classifiers:
         choice = choosing.choices[classifier]
         assert choice.tried == 14  # real, real+classical; two stages, three shares, with classical and without
-        assert choice.cells == 14 + 2 + 6
+        assert choice.cells == 14 + 2 + 4
         assert choosing.recipes(classifier)[:4] == ["real", "real+classical", "real+smote", "gan@2..4"]
         assert choice.recipe in choosing.recipes(classifier)
     report = (choosing.path / "report.md").read_text()
@@ -202,7 +203,7 @@ def test_a_key_changes_with_whatever_the_cell_depends_on(
     recipes = [Recipe(real=True, stages=(4, 4))]
 
     def key(changed: Material) -> str:
-        return Cells(changed, 1, tmp_path, [], silent).run(softmax(SoftmaxConfig()), recipes)[0].key
+        return Cells(changed, 1, tmp_path, [], silent).run(softmax(SoftmaxConfig(), Classical()), recipes)[0].key
 
     keys = [
         key(material),
@@ -221,7 +222,7 @@ def test_a_mix_keeps_the_real_sets_size_and_is_trained_on_both(source: LabelledI
     rolled = replace(source.train, images=np.roll(source.train.images, 8, axis=1))
     material = Material(0, source.train, {4: rolled}, {"real": source.test, "rolled": rolled})
     cells = Cells(material, 1, tmp_path, [], silent)
-    (cell,) = cells.run(softmax(SoftmaxConfig()), [Recipe(real=True, stages=(4, 4))])
+    (cell,) = cells.run(softmax(SoftmaxConfig(), Classical()), [Recipe(real=True, stages=(4, 4))])
     (model,) = train_softmax([source.train], [0])
     assert score(model, rolled).accuracy < 0.7
     assert cell.scores["real"].accuracy > 0.9

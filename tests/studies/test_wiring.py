@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mizumashi.classify.classical import Classical
+from mizumashi.classify.cnn import CnnConfig
 from mizumashi.classify.score import Score
 from mizumashi.classify.softmax import SoftmaxConfig
 from mizumashi.data.images import LabelledImages
@@ -20,10 +22,10 @@ from mizumashi.measure.distances import TwoSample
 from mizumashi.measure.embedding import SharedMap
 from mizumashi.progress import silent
 from mizumashi.studies.cell import Cells
-from mizumashi.studies.classifiers import Classifier, Job, softmax
+from mizumashi.studies.classifiers import Classifier, Job, cnn, softmax
 from mizumashi.studies.config import StudyConfig
 from mizumashi.studies.material import Material
-from mizumashi.studies.plan import Plan
+from mizumashi.studies.plan import Plan, planned_config
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.results import StudyResult
 
@@ -281,7 +283,7 @@ def test_the_figures_show_the_target_and_the_objectives_equilibrium(
 def test_a_key_changes_with_the_classifiers_configuration(recorder: Recorder, source: LabelledImages, tmp_path: Path):
     cells = Cells(Material(0, source.train, {}, {"scans": source.test}), 1, tmp_path, ["scans"], silent)
     keys = {
-        cells.run(softmax(config), [Recipe(real=True)])[0].key
+        cells.run(softmax(config, Classical()), [Recipe(real=True)])[0].key
         for config in (SoftmaxConfig(), SoftmaxConfig(steps=7), SoftmaxConfig(precision="bf16-mixed"))
     }
     assert len(keys) == 3
@@ -293,12 +295,46 @@ def test_classifiers_are_as_precise_as_the_gan(source: LabelledImages):
         assert Plan(source, None, None, StudyConfig(gan)).softmax == SoftmaxConfig(precision=wanted)  # type: ignore[arg-type]
 
 
+def test_networks_are_given_each_job_and_keyed_by_the_precision_that_they_take(
+    source: LabelledImages, monkeypatch: pytest.MonkeyPatch
+):
+    given = {}
+
+    def train_cnn(images: LabelledImages, seed: int, config: CnnConfig, **rest: object) -> int:
+        given[seed] = id(images), config.precision, rest["augmentation"]
+        return seed
+
+    monkeypatch.setattr("mizumashi.classify.cnn.train_cnn", train_cnn)
+    keys = []
+    for fast, precision in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr("mizumashi.studies.classifiers.bfloat16_is_fast", lambda device, fast=fast: fast)
+        turned = Classical(flip=True)
+        networks = cnn(turned)
+        plain, other = source.train, source.test
+        jobs = [Job(plain, 3, classical=False), Job(other, 4, classical=True)]
+        assert list(networks.train(jobs, silent)) == [3, 4]
+        assert given == {3: (id(plain), precision, None), 4: (id(other), precision, turned)}
+        keys.append((networks.description["precision"], networks.description["classical"]["flip"]))
+    assert keys == [("bf16-mixed", True), ("32-true", True)]
+
+
+@pytest.mark.parametrize("name", ["softmax", "cnn", "sklearn.neighbors:KNeighborsClassifier"])
+def test_whether_images_are_flipped_is_part_of_what_a_classifier_is(source: LabelledImages, name: str):
+    flips = []
+    for flip in (False, True):
+        plan = Plan(source, None, None, replace(CONFIG, classifiers=(name,), flip=flip))
+        (classifier,) = plan.classifiers
+        flips.append(classifier.description["classical"]["flip"])
+        assert planned_config(plan.describe()).flip is flip
+    assert flips == [False, True]
+
+
 def test_many_recipes_are_trained_a_few_at_a_time(recorder: Recorder, source: LabelledImages, tmp_path: Path):
     at_once: list[int] = []
 
-    def train(jobs: list[Job], progress: object) -> list[int]:
+    def train(jobs: list[Job], progress: object) -> Iterator[int]:
         at_once.append(len(jobs))
-        return recorder.train_softmax([job.images for job in jobs], [job.seed for job in jobs])
+        yield from recorder.train_softmax([job.images for job in jobs], [job.seed for job in jobs])
 
     steps = range(1, 6)
     generated = {step: source.train.renamed(f"gan@{step}") for step in steps}

@@ -6,7 +6,8 @@ Shapes: N images, D = H x W x C pixels, K classes.
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -186,7 +187,8 @@ def _train_estimator(
     random = [name for name in sorted(estimator.get_params()) if name.split("__")[-1] == "random_state"]
     estimator.set_params(**{name: int(generator.integers(2**31)) for name in random})
     shown = augmented(images, seed, augmentation) if augmentation else images
-    estimator.fit(_rows(shown), shown.labels)
+    with _own_code(spelling):
+        estimator.fit(_rows(shown), shown.labels)
     progress(spelling, 1, 1, "")
     return EstimatorModel(estimator, len(images.class_names))
 
@@ -203,9 +205,10 @@ def _train_network(
     _require_some(images)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(numpy_generator(seed, "own classifier").integers(2**63)))
-        network = make(len(images.class_names), images.channels, images.size)
-        _require_network(network, images, spelling)
-        return train_network(network, images, seed, NETWORK, augmentation=augmentation, progress=progress)
+        with _own_code(spelling):
+            network = make(len(images.class_names), images.channels, images.size)
+            _require_network(network, images, spelling)
+            return train_network(network, images, seed, NETWORK, augmentation=augmentation, progress=progress)
 
 
 @torch.no_grad()
@@ -220,6 +223,20 @@ def _require_network(network: Any, images: LabelledImages, spelling: str) -> Non
             f"found that {spelling!r} gives logits of shape {tuple(logits.shape)} for 2 images; expected {expected}, "
             "one for each class"
         )
+
+
+@contextmanager
+def _own_code(spelling: str) -> Iterator[None]:
+    """Say of whatever goes wrong that it did so in the user's own classifier."""
+    try:
+        yield
+    except (InputError, FloatingPointError, MemoryError):
+        raise
+    except Exception as error:  # anything at all: it is not our code
+        raise InputError(
+            f"found that classifier {spelling!r} fails with {type(error).__name__}: {error}; expected it to train on "
+            "these images; mend it or leave it out"
+        ) from error
 
 
 def _require_some(images: LabelledImages) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi import files
-from mizumashi.classify.score import Score, judge
+from mizumashi.classify.score import Model, Score, judge
 from mizumashi.data.npz import read_npz
 from mizumashi.progress import Progress
 from mizumashi.randomness import numpy_generator
@@ -83,17 +84,20 @@ class Cells:
     def _train_and_score(self, classifier: Classifier, keys: Mapping[tuple[Recipe, int], str]) -> None:
         sets = {recipe: self.material.training_set(recipe) for recipe, _ in keys}
         jobs = [Job(sets[recipe], self._order_seed(number), recipe.classical) for recipe, number in keys]
-        models = classifier.train(jobs, self.progress)
-        for ((recipe, number), key), model in zip(keys.items(), models, strict=True):
-            scores, readings = {}, {}
-            for name, images in self.material.tests.items():
-                scores[name], read = judge(model, images)
-                if name in self.kept:
-                    readings[f"test{self.kept.index(name)}"] = read.astype(np.uint16)
-            with files.whole_file(self._path(key).with_suffix(".npz")) as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, **readings)  # type: ignore[arg-type]
-            cell = Cell(key, self.material.seed, number, str(recipe), classifier.name, scores)
-            files.write_json(self._path(key), asdict(cell))  # last: where it is, the cell is whole
+        with closing(classifier.train(jobs, self.progress)) as models:  # stopped, it ends what it does side by side
+            for (place, key), model in zip(keys.items(), models, strict=True):
+                self._score(*place, key, classifier.name, model)
+
+    def _score(self, recipe: Recipe, number: int, key: str, classifier: str, model: Model) -> None:
+        scores, readings = {}, {}
+        for name, images in self.material.tests.items():
+            scores[name], read = judge(model, images)
+            if name in self.kept:
+                readings[f"test{self.kept.index(name)}"] = read.astype(np.uint16)
+        with files.whole_file(self._path(key).with_suffix(".npz")) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **readings)  # type: ignore[arg-type]
+        cell = Cell(key, self.material.seed, number, str(recipe), classifier, scores)
+        files.write_json(self._path(key), asdict(cell))  # last: where it is, the cell is whole
 
     def _order_seed(self, number: int) -> int:
         # All recipes of a seed share the order of positions, so that they are compared in pairs.

@@ -1,10 +1,11 @@
-"""Choosing a recipe by validation accuracy, on a budget: successive halving over seeds.
+"""Choosing a recipe by validation accuracy, on a budget: successive halving over seeds, by thirds.
 
 The test sets have no part in it: nothing here sees more than validation accuracies.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Choice:
 
 
 def survivors(accuracies: Accuracies, candidates: Sequence[Recipe], seeds_done: int) -> list[Recipe]:
-    """The candidates that the next seed still tries: after 1, 2, 4, 8 ... seeds the better half goes on.
+    """The candidates that the next seed still tries: after 1, 2, 4, 8 ... seeds the best third goes on.
 
     Real images, alone and with classical augmentation, always go on: all else is measured by them.
 
@@ -52,7 +53,8 @@ def survivors(accuracies: Accuracies, candidates: Sequence[Recipe], seeds_done: 
         Some of the candidates, in their order.
 
     Source:
-        Successive halving: Jamieson and Talwalkar 2016; seeds are the resource.
+        Successive halving (Jamieson and Talwalkar 2016) with seeds as the resource, by thirds as Hyperband does it
+        (Li et al. 2018).
 
     Example:
         >>> tried = {REAL: [0.9], Recipe.parse("real+gan@4"): [0.8], Recipe.parse("real+gan@8"): [0.85]}
@@ -63,7 +65,7 @@ def survivors(accuracies: Accuracies, candidates: Sequence[Recipe], seeds_done: 
     done = 1
     while done <= seeds_done and len(alive) > 1:
         means = [float(np.mean(accuracies[recipe][:done])) for recipe in alive]
-        best = np.argsort(-np.array(means), kind="stable")[: (len(alive) + 1) // 2]
+        best = np.argsort(-np.array(means), kind="stable")[: ceil(len(alive) / 3)]
         alive = [alive[place] for place in sorted(best)]
         done *= 2
     return [recipe for recipe in candidates if recipe in (REAL, CLASSICAL) or recipe in alive]

@@ -35,6 +35,8 @@ class StudyConfig:
         classifiers: softmax, cnn, or your own as package.module:name.
         choose: set a part of the training images aside, and choose stage, share and classical or not by it.
         grow: add generated images to the real ones instead of replacing some.
+        flip: let classical augmentation exchange left and right, where no class tells them apart: photographs, not
+            characters.
         regime: which images training may see.
     """
 
@@ -45,4 +47,5 @@ class StudyConfig:
     classifiers: tuple[str, ...] = ("softmax",)
     choose: bool = False
     grow: bool = False
+    flip: bool = False
     regime: Regime = field(default_factory=Regime)

@@ -21,7 +21,7 @@ from mizumashi.studies.config import Regime, StudyConfig
 from mizumashi.studies.recipe import CLASSICAL, REAL, Recipe, candidates, paper_recipes
 from mizumashi.studies.regime import Training, lacking, training_images
 
-FORMAT = 2
+FORMAT = 3
 """The layout of a study's folder."""
 
 MOST_SEEDS = 10_000
@@ -85,7 +85,10 @@ class Plan:
     @property
     def classifiers(self) -> list[Classifier]:
         """The kinds of classifiers, in the order asked for."""
-        return [by_name(name, self.softmax) for name in self.config.classifiers]
+        from mizumashi.classify.classical import Classical
+
+        augmentation = Classical(flip=self.config.flip)
+        return [by_name(name, self.softmax, augmentation) for name in self.config.classifiers]
 
     @property
     def tested(self) -> dict[str, LabelledImages]:
@@ -163,6 +166,7 @@ class Plan:
             "recipes": [str(recipe) for recipe in self.recipes],
             "choose": self.config.choose,
             "grow": self.config.grow,
+            "flip": self.config.flip,
             "seeds": self.config.seeds,
             "classifier_seeds": self.config.classifier_seeds,
             "versions": [{name: version(name) for name in ("mizumashi", "torch", "numpy")}],
@@ -222,6 +226,7 @@ def planned_config(description: dict[str, Any]) -> StudyConfig:
         classifiers=tuple(classifier["name"] for classifier in description["classifiers"]),
         choose=description["choose"],
         grow=description["grow"],
+        flip=description["flip"],
         regime=Regime(**regime | {"imbalance": tuple(regime["imbalance"])}),
     )
 

@@ -1,0 +1,65 @@
+import threading
+import time
+
+import pytest
+import torch
+
+from mizumashi.progress import Progress
+from mizumashi.side_by_side import at_once, side_by_side
+
+
+def test_results_come_in_order_from_threads_that_compute_alone():
+    def task(number: int):
+        def work(progress: Progress) -> tuple[int, int, str]:
+            time.sleep(0.05 / (number + 1))  # the first ends last
+            return number, torch.get_num_threads(), threading.current_thread().name
+
+        return work
+
+    before = torch.get_num_threads()
+    found = list(side_by_side([task(number) for number in range(4)]))
+    assert [number for number, _, _ in found] == [0, 1, 2, 3]
+    assert {threads for _, threads, _ in found} == {1}
+    assert threading.current_thread().name not in {name for _, _, name in found}
+    assert torch.get_num_threads() == before
+
+
+def test_as_many_work_at_a_time_as_there_are_cores(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mizumashi.side_by_side.at_once", lambda: 3)
+    meeting = threading.Barrier(3, timeout=20)  # broken unless three wait for each other
+    assert list(side_by_side([lambda progress: meeting.wait() >= 0] * 3)) == [True] * 3
+
+
+@pytest.mark.parametrize("how", ["closed", "failed"])
+def test_when_the_rest_is_not_wanted_it_ends_at_its_next_word(monkeypatch: pytest.MonkeyPatch, how: str):
+    monkeypatch.setattr("mizumashi.side_by_side.at_once", lambda: 2)
+    begun, ended = threading.Event(), threading.Event()
+
+    def first(progress: Progress) -> int:
+        assert begun.wait(20)
+        if how == "failed":
+            raise FloatingPointError("diverged")
+        return 1
+
+    def endless(progress: Progress) -> int:
+        begun.set()
+        try:
+            while True:
+                progress("network", 1, 2, "")
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    results = side_by_side([first, endless])
+    if how == "failed":
+        with pytest.raises(FloatingPointError, match="diverged"):
+            next(results)
+    else:
+        assert next(results) == 1
+        results.close()
+    assert ended.is_set()
+
+
+def test_the_number_at_a_time_is_limited(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(64)), raising=False)
+    assert at_once() == 8
