@@ -59,8 +59,8 @@ def test_sets_that_grow_keep_all_real_images(material: Material):
 
 
 def test_balancing_adds_what_each_class_lacks(material: Material):
-    lacking = images(EARLY, np.repeat([1, 2], [20, 40]))
-    balancing = Material(7, material.real, {300: lacking}, {}, balance=True)
+    drawn = images(EARLY, np.concatenate([material.real.labels, np.repeat([1, 2], [20, 40])]))
+    balancing = Material(7, material.real, {300: drawn}, {}, balance=True)
     for recipe in ("real+gan@300", "real+smote"):
         assert balancing.training_set(Recipe.parse(recipe)).counts.tolist() == [60, 60, 60]
     assert origins(balancing.training_set(Recipe.parse("real+gan@300"))) == {REAL: 120, EARLY: 60}

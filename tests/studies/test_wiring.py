@@ -23,7 +23,7 @@ from mizumashi.measure.embedding import SharedMap
 from mizumashi.progress import silent
 from mizumashi.studies.cell import Cells
 from mizumashi.studies.classifiers import Classifier, Job, cnn, softmax
-from mizumashi.studies.config import StudyConfig
+from mizumashi.studies.config import Regime, StudyConfig
 from mizumashi.studies.material import Material
 from mizumashi.studies.plan import Plan, planned_config
 from mizumashi.studies.recipe import Recipe
@@ -102,7 +102,7 @@ class Recorder:
     def judge(self, model: int, images: LabelledImages) -> tuple[Score, np.ndarray]:
         self.scored.append((model, origins(images.images)))
         accuracy = self.accuracy(model, len(images))
-        return Score(accuracy, accuracy + 1, len(images)), (images.labels + model) % 3
+        return Score(accuracy, accuracy / 2, accuracy + 1, len(images)), (images.labels + model) % 3
 
     @staticmethod
     def accuracy(model: int, count: int) -> float:
@@ -327,6 +327,30 @@ def test_whether_images_are_flipped_is_part_of_what_a_classifier_is(source: Labe
         flips.append(classifier.description["classical"]["flip"])
         assert planned_config(plan.describe()).flip is flip
     assert flips == [False, True]
+
+
+@pytest.mark.parametrize(("balance", "what"), [(False, "accuracy"), (True, "class_accuracy")])
+def test_a_study_that_balances_chooses_by_what_each_class_reaches(
+    recorder: Recorder,
+    source: LabelledImages,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    balance: bool,
+    what: str,
+):
+    """The recorder's accuracy grows with each model, and of a class it is half as large."""
+    monkeypatch.setattr("mizumashi.classify.classical.augmented", lambda images, seed, config: images)
+    regime = Regime(balance=balance)
+    config = replace(CONFIG, choose=True, classifier_seeds=1, recipes=("real+gan@2",), regime=regime)
+    result = study(source, out=tmp_path / "study", config=config)
+    choice = result.choices["softmax"]
+    reached = {
+        recipe: [getattr(cell.scores["validation"], what) for cell in result.cells if cell.recipe == recipe]
+        for recipe in (choice.recipe, choice.baseline)
+    }
+    assert choice.recipe != choice.baseline
+    gain = np.mean(reached[choice.recipe]) - np.mean(reached[choice.baseline])
+    assert choice.gain == pytest.approx(100 * gain)
 
 
 def test_many_recipes_are_trained_a_few_at_a_time(recorder: Recorder, source: LabelledImages, tmp_path: Path):

@@ -24,11 +24,13 @@ class Score:
 
     Args:
         accuracy: share of images read rightly, 0 ... 1.
+        class_accuracy: the same share in each class, and the mean of these: every class counts alike.
         loss: mean cross-entropy in nats (the paper, eq. 4).
         count: number of test images.
     """
 
     accuracy: float
+    class_accuracy: float
     loss: float
     count: int
 
@@ -45,7 +47,9 @@ def judge(model: Model, images: LabelledImages) -> tuple[Score, NDArray[np.int64
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     read = logits.argmax(axis=1)
     loss = -log_probabilities[np.arange(len(images)), images.labels].mean()
-    return Score(float((read == images.labels).mean()), float(loss), len(images)), read
+    right, counts = read == images.labels, images.counts
+    of_classes = np.bincount(images.labels, right, len(counts))[counts > 0] / counts[counts > 0]
+    return Score(float(right.mean()), float(of_classes.mean()), float(loss), len(images)), read
 
 
 def score(model: Model, images: LabelledImages) -> Score:

@@ -21,8 +21,8 @@ class Material:
     Args:
         seed: the GAN's seed; it decides the sampling and the mixing too.
         real: the real training images.
-        generated: the generated training images of each stage: with the labels of `real`, image by image, or where a
-            study balances, with those that `real` lacks.
+        generated: the generated training images of each stage: with the labels of `real`, image by image, and where a
+            study balances, after them those that `real` lacks.
         tests: the test sets by name; the validation part among them, where there is one.
         grow: whether others join the real images instead of replacing some.
         balance: whether others bring each class to the size of the largest.
@@ -52,6 +52,8 @@ class Material:
             return self.real if recipe.real else self._blend(recipe)
         count, total = self._counts(recipe)
         others = self._synthetic(count) if recipe.smote else self._blend(recipe)
+        if self.balance and not recipe.smote:
+            others = others.take(np.arange(len(self.real), len(others)))
         return mix(self.real, others, share=count / total, total=total, seed=self.seed)
 
     def _counts(self, recipe: Recipe) -> tuple[int, int]:

@@ -102,10 +102,11 @@ class Plan:
         return training_images(self.source.train, self.few, config.regime, choose=config.choose, seed=seed)
 
     def generated_labels(self, real: LabelledImages) -> list[int]:
-        """The labels of a generated set's training part: those of the real one, or what it lacks."""
-        if not self.config.regime.balance:
-            return [int(label) for label in real.labels]
-        return [label for label, count in enumerate(lacking(real)) for _ in range(count)]
+        """The labels of a generated set's training part: those of the real one, and in a balance what it lacks."""
+        labels = [int(label) for label in real.labels]
+        if self.config.regime.balance:
+            labels += [label for label, count in enumerate(lacking(real)) for _ in range(count)]
+        return labels
 
     def check(self) -> None:
         """Raise `InputError` unless the study can be done."""

@@ -115,12 +115,16 @@ class _Done:
         return choose(self._accuracies(classifier), self.plan.candidates, validation)
 
     def _accuracies(self, classifier: str) -> dict[Recipe, list[float]]:
-        """The validation accuracy of each candidate in each seed that tried it: a mean over the seed's classifiers."""
+        """The validation accuracy of each candidate in each seed that tried it: a mean over the seed's classifiers.
+
+        Where a study balances, every class counts alike: of a rare class, the validation part has few images, too.
+        """
+        what = "class_accuracy" if self.plan.config.regime.balance else "accuracy"
         found: dict[Recipe, dict[int, list[float]]] = {}
         for cell in self.cells:
             recipe = Recipe.parse(cell.recipe)
             if cell.classifier == classifier and recipe in self.plan.candidates:
-                found.setdefault(recipe, {}).setdefault(cell.seed, []).append(cell.scores[VALIDATION].accuracy)
+                found.setdefault(recipe, {}).setdefault(cell.seed, []).append(getattr(cell.scores[VALIDATION], what))
         return {recipe: [float(np.mean(values)) for values in seeds.values()] for recipe, seeds in found.items()}
 
 
