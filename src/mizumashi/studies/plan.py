@@ -18,7 +18,7 @@ from mizumashi.measure.distances import FEWEST_IMAGES
 from mizumashi.studies.choice import VALIDATION
 from mizumashi.studies.classifiers import Classifier, by_name
 from mizumashi.studies.config import Regime, StudyConfig
-from mizumashi.studies.recipe import CLASSICAL, REAL, Recipe, candidates, paper_recipes
+from mizumashi.studies.recipe import CLASSICAL, REAL, Recipe, balancing_recipes, candidates, paper_recipes
 from mizumashi.studies.regime import Training, lacking, training_images
 
 FORMAT = 3
@@ -52,7 +52,7 @@ class Plan:
         if config.recipes:
             asked = [REAL, *map(Recipe.parse, config.recipes)]
         elif config.regime.balance:
-            asked = [REAL, *(Recipe(real=True, stages=(step, step)) for step in stages), Recipe(real=True, smote=True)]
+            asked = [REAL, *balancing_recipes(stages)]
         else:
             asked = paper_recipes(stages)
         if config.choose:
@@ -66,8 +66,8 @@ class Plan:
             return []
         stages = self.config.gan.stages
         if self.config.regime.balance:
-            mixed = [*self.recipes[2:], *(replace(each, classical=True) for each in self.recipes[2:])]
-            return list(dict.fromkeys([REAL, CLASSICAL, *mixed]))
+            mixed = balancing_recipes(stages)
+            return [REAL, CLASSICAL, *mixed, *(replace(each, classical=True) for each in mixed)]
         return candidates(stages, (0.25, 0.5)) if self.config.grow else candidates(stages)
 
     @property

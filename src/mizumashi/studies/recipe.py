@@ -127,6 +127,16 @@ def paper_recipes(stages: Sequence[int]) -> list[Recipe]:
     return [REAL, *alone, *mixed]
 
 
+def balancing_recipes(stages: Sequence[int]) -> list[Recipe]:
+    """What can bring each class to the size of the largest: images of each stage, or synthetic ones.
+
+    Example:
+        >>> [str(recipe) for recipe in balancing_recipes((300, 600))]
+        ['real+gan@300', 'real+gan@600', 'real+smote']
+    """
+    return [*(Recipe(real=True, stages=(step, step)) for step in stages), Recipe(real=True, smote=True)]
+
+
 def candidates(stages: Sequence[int], shares: Sequence[float] = (0.25, HALF, 0.75)) -> list[Recipe]:
     """What a study chooses from: stage, share, and classical or not; the plainest first.
 
