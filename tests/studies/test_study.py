@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 import mizumashi.studies.run as study_run
 from mizumashi.classify.classical import Classical
@@ -17,6 +18,7 @@ from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig
 from mizumashi.jobs import evaluate, study, training_set
+from mizumashi.measure.statistics import bootstrap_interval
 from mizumashi.progress import silent
 from mizumashi.report.page import draw
 from mizumashi.studies.cell import Cells
@@ -119,6 +121,21 @@ def test_readings_tell_which_images_were_read_rightly(choosing: StudyResult):
         for row, recipe in enumerate(choosing.recipes(classifier)):
             assert right[recipe].shape == (2, 1, 225)
             np.testing.assert_allclose(right[recipe].mean(axis=(1, 2)), accuracy[row])
+
+
+def test_gains_come_with_the_interval_that_suits_the_test_set(choosing: StudyResult):
+    right, accuracy = choosing.right("softmax", "blobs"), choosing.accuracy("softmax")
+    of_real, of_generated = (choosing.gains("softmax", test) for test in ("blobs", "gan@4"))
+    recipes = choosing.recipes("softmax")
+    assert list(of_real) == list(of_generated) == recipes[1:]
+    for row, recipe in enumerate(recipes[1:], start=1):
+        expected = bootstrap_interval(right[recipe], right["real"], choosing.seeds[0])
+        assert tuple(of_real[recipe]) == pytest.approx(tuple(expected), rel=0.1, nan_ok=True)  # other resamples
+        differences = 100 * (accuracy[row] - accuracy[0])[choosing.tests.index("gan@4")]
+        low, high = scipy.stats.t.interval(0.95, 1, differences.mean(), scipy.stats.sem(differences))
+        assert tuple(of_generated[recipe]) == pytest.approx((differences.mean(), low, high), nan_ok=True)
+    table = (choosing.path / "tables" / "gains.md").read_text()
+    assert f"{of_real['real+smote'].mean:+.1f} (" in table
 
 
 def test_a_recipes_training_set_can_be_had_again(choosing: StudyResult, source: LabelledImages, target: LabelledImages):

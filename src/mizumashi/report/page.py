@@ -65,9 +65,10 @@ def _draw(result: StudyResult, folder: Path, progress: Progress) -> None:
         }
         files.write_text(folder / "tables" / f"{name}.csv", tables.tidy_csv(by_classifier, result.tests))
         files.write_text(folder / "tables" / f"{name}.md", _matrices(result, numbers) + "\n")
-    files.write_text(folder / "tables" / "gains.md", _gains(result) + "\n")
+    gains = _gains(result)
+    files.write_text(folder / "tables" / "gains.md", gains + "\n")
     drawings = list(_drawings(result))
-    report = _report(result, drawings)
+    report = _report(result, drawings, gains)
     for done, (name, _, make) in enumerate(drawings, start=1):
         figures.save(make(), folder / "figures" / name)
         progress("figures", done, len(drawings), "")
@@ -150,7 +151,7 @@ def _map(result: StudyResult) -> SharedMap:
     return SharedMap(reference, dict(zip(result.stages, others, strict=True)))
 
 
-def _report(result: StudyResult, drawings: Sequence[Drawing]) -> str:
+def _report(result: StudyResult, drawings: Sequence[Drawing], gains: str) -> str:
     plan, verdict = result.plan, result.verdict
     title = plan["source"]["name"] + (f" → {result.target}" if result.target else "")
     parts = [
@@ -166,7 +167,7 @@ def _report(result: StudyResult, drawings: Sequence[Drawing]) -> str:
         _matrices(result, result.accuracy),
         "## What it gains",
         _gain_note(plan),
-        _gains(result),
+        gains,
         "## Loss",
         "Mean cross-entropy in nats.",
         _matrices(result, result.loss),
@@ -293,18 +294,26 @@ def _spread_note(plan: dict[str, Any]) -> str:
 
 
 def _gain_note(plan: dict[str, Any]) -> str:
-    note = "Points of accuracy above `real`, in pairs: both classifiers of a seed see their images in the same order"
+    note = (
+        "Points of accuracy above `real`, in pairs: both classifiers of a seed see their images in the same order. In "
+        "brackets 95 % intervals"
+    )
     if plan["seeds"] == 1:
-        return f"{note}. One seed gives no interval."
+        return f"{note} over the real test images; what another seed would bring, they do not say."
     return (
-        f"{note}. In brackets Student's 95 % interval over the {plan['seeds']} seeds; it does not cover the choice of "
-        f"test images. With {len(plan['recipes']) - 1} recipes some intervals leave out zero by chance alone: the "
-        "verdict corrects for that."
+        f"{note}: on real test sets over the {plan['seeds']} seeds and the test images (hierarchical bootstrap), on "
+        f"generated ones over the seeds (Student's). With {len(plan['recipes']) - 1} recipes some leave out zero by "
+        "chance alone: the verdict corrects for that."
     )
 
 
 def _gains(result: StudyResult) -> str:
-    return _headed(result, lambda name: tables.differences(result.recipes(name), result.tests, result.accuracy(name)))
+    def table(classifier: str) -> str:
+        gains = [result.gains(classifier, test) for test in result.tests]
+        rows = [[recipe, *(tables.points(of_test[recipe]) for of_test in gains)] for recipe in gains[0]]
+        return tables.markdown(["recipe", *result.tests], rows)
+
+    return _headed(result, table)
 
 
 def _distance_note(result: StudyResult) -> str:

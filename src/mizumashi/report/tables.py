@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi.data.images import LabelledImages
-from mizumashi.measure.statistics import t_interval
+from mizumashi.measure.statistics import Interval
 
 if TYPE_CHECKING:
     from mizumashi.studies.comparison import SetComparison
@@ -107,34 +107,15 @@ def matrix(recipes: Sequence[str], tests: Sequence[str], numbers: NDArray[np.flo
     return markdown(["recipe", *tests], rows)
 
 
-def differences(recipes: Sequence[str], tests: Sequence[str], accuracy: NDArray[np.float64]) -> str:
-    """What each recipe gains over the first one, in points of accuracy, with the 95 % t interval over paired seeds.
-
-    Args:
-        recipes: R names, the baseline first.
-        tests: T names.
-        accuracy: R x T x S.
+def points(interval: Interval) -> str:
+    """Points of accuracy with the ends of their interval, where there is one.
 
     Example:
-        >>> print(differences(["real", "gan@4"], ["mnist"], np.array([[[0.91, 0.92]], [[0.93, 0.95]]])))
-        | recipe | mnist |
-        |:---|---:|
-        | gan@4 | +2.5 (-3.9 to +8.9) |
+        >>> points(Interval(2.5, -3.9, 8.9)), points(Interval(-0.01, np.nan, np.nan))
+        ('+2.5 (-3.9 to +8.9)', '+0.0')
     """
-    gains = 100 * (accuracy[1:] - accuracy[0])
-    rows = [[recipe, *map(signed, by_test)] for recipe, by_test in zip(recipes[1:], gains, strict=True)]
-    return markdown(["recipe", *tests], rows)
-
-
-def signed(values: NDArray[np.float64]) -> str:
-    """Mean and, for several values, the 95 % t interval: "+2.5 (-3.9 to +8.9)".
-
-    Example:
-        >>> signed(np.array([-0.01]))
-        '+0.0'
-    """
-    mean, low, high = (round(number, 1) + 0 for number in t_interval(values))  # + 0: no minus before zero
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})" if len(values) > 1 else f"{mean:+.1f}"
+    mean, low, high = (round(number, 1) + 0 for number in interval)  # + 0: no minus before zero
+    return f"{mean:+.1f}" if np.isnan(low) else f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def spread(values: NDArray[np.float64]) -> str:
