@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: study test slow bench clean
+.PHONY: study test slow fuzz bench clean
 
 # The main job on the digits that ship inside scikit-learn, to a finished report in studies/digits/.
 study: $(READY)
@@ -20,6 +20,10 @@ test: $(READY)
 # The tests that take minutes.
 slow: $(READY)
 	$(BIN)/pytest -q -m slow
+
+# Damaged and made-up files for every reader, a thousand each (SECURITY.md has the long run).
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz/run.py --inputs 1000
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

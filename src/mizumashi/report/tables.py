@@ -131,9 +131,8 @@ def _exact(value: np.floating) -> str:
 def describe_images(images: LabelledImages) -> str:
     """What a set holds: its size, shape, contents' hash, and the images of each class and part."""
     parts = {"all": images} if images.test_start is None else {"train": images.train, "test": images.test}
-    rows = [
-        [name, *(str(part.counts[label]) for part in parts.values())] for label, name in enumerate(images.class_names)
-    ]
+    counts = np.stack([part.counts for part in parts.values()], axis=1)
+    rows = [[name, *map(str, of_class)] for name, of_class in zip(images.class_names, counts, strict=True)]
     rows.append(["in all", *(str(len(part)) for part in parts.values())])
     height, width = images.size
     colour = "grey" if images.channels == 1 else "RGB"
