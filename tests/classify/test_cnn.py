@@ -1,10 +1,12 @@
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from mizumashi.classify.classical import Classical
 from mizumashi.classify.cnn import Cnn, CnnConfig, suited_steps, train_cnn, train_network
@@ -57,6 +59,37 @@ def test_images_of_all_sizes_have_logits_and_features(height: int, width: int, c
     np.testing.assert_allclose(features @ weights.T + bias, logits, atol=1e-5)
     alone = np.concatenate([model.logits(images.take([index])) for index in range(12)])
     np.testing.assert_allclose(alone, logits, atol=0.02)  # in bfloat16 where that is fast
+
+
+def test_the_features_are_those_of_the_layers_one_by_one():
+    """The network written out from its weights, at 28 pixels: halved once, two residual blocks, a mean."""
+    network = Cnn(1, 3, (28, 28), widths=(2, 3, 4)).eval()
+    random = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values in (module.weight, module.bias, module.running_mean, module.running_var):
+                values.data.uniform_(0.5, 1.5, generator=random)  # type: ignore[union-attr]
+    layers = [
+        (module, following)
+        for module, following in pairwise(network.modules())
+        if isinstance(module, nn.Conv2d) and isinstance(following, nn.BatchNorm2d)
+    ]
+
+    def layer(number: int, images: Tensor, stride: int = 1) -> Tensor:
+        convolution, norm = layers[number]
+        found = functional.conv2d(images, convolution.weight, stride=stride, padding=1)
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        return functional.relu(
+            (found - norm.running_mean[:, None, None]) * scale[:, None, None] + norm.bias[:, None, None]
+        )
+
+    images = torch.rand(2, 1, 28, 28, generator=random)
+    with torch.no_grad():
+        first = layer(1, layer(0, images, stride=2))
+        second = layer(3, functional.max_pool2d(first + layer(2, first), 2))
+        expected = (second + layer(4, second)).mean(dim=(2, 3))
+        torch.testing.assert_close(network.features(images), expected)
+        torch.testing.assert_close(network(images), functional.linear(expected, *network.judge.parameters()))
 
 
 def test_faint_images_are_learned_as_well_as_strong_ones(blobs: LabelledImages):

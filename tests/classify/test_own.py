@@ -55,6 +55,14 @@ class Backwards(ClassifierMixin, BaseEstimator):
         return self.inner_.predict(X)
 
 
+class Stateful(DummyClassifier):
+    """Has a parameter that only looks like a random state."""
+
+    def __init__(self, initial_state="as it is", random_state=None):
+        super().__init__(random_state=random_state)
+        self.initial_state = initial_state
+
+
 class Failing(ClassifierMixin, BaseEstimator):
     def fit(self, X, y):
         raise KeyError("no such column")
@@ -275,3 +283,10 @@ def test_an_own_classifier_that_fails_is_named_in_one_line(blobs: LabelledImages
     with pytest.raises(InputError, match=f"mine_alone:{name}' fails with {kind}: .*; mend it or leave it out") as told:
         own_classifier(f"mine_alone:{name}")(blobs, 0)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.usefixtures("here")
+def test_only_random_states_are_set(blobs: LabelledImages):
+    parameters = own_classifier("mine_alone:Stateful")(blobs, 0).estimator.get_params()  # type: ignore[attr-defined]
+    assert parameters["initial_state"] == "as it is"
+    assert isinstance(parameters["random_state"], int)
