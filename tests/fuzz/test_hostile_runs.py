@@ -116,6 +116,7 @@ def test_a_plan_of_odd_versions_is_refused(tmp_path: Path, versions: Any):
         (("plan", "gan", "objective"), {}),
         (("plan", "gan", "snapshots"), [-1]),
         (("plan", "classifier_seeds"), 10**9),
+        (("plan", "classifiers"), [{"name": "softmax"}] * 50),
         (("cells", 0, "key"), "../../elsewhere"),
         (("cells", 0, "seed"), "../../elsewhere"),
     ],

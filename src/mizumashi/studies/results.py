@@ -75,6 +75,8 @@ class StudyResult:
                     raise ValueError(f"no cell has the key {cell.key!r} and the seed {cell.seed!r}")
             if not 1 <= found.plan["classifier_seeds"] <= len(cells):  # arrays are made of that size
                 raise ValueError(f"classifier_seeds is {found.plan['classifier_seeds']} for {len(cells)} cells")
+            if len(set(found.classifiers)) < len(found.classifiers):  # each reads all its cells' files
+                raise ValueError("a classifier is there twice")
             _ = found.tests, found.tested, [found.accuracy(classifier) for classifier in found.classifiers]
             _ = [[distances[str(seed)][stage] for stage in found.stages] for seed in found.seeds]
         return found
