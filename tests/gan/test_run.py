@@ -47,6 +47,14 @@ def test_what_was_deleted_from_a_finished_run_is_remade(blobs: LabelledImages, r
     assert tree(run.path) == before
 
 
+def test_a_run_that_was_killed_between_its_end_and_the_last_removal_is_tidied(blobs: LabelledImages, run: GanRun):
+    before = tree(run.path)
+    (run.path / "checkpoint").mkdir()
+    (run.path / "checkpoint" / "state.safetensors").write_bytes(b"left")
+    train(blobs, run.path, TINY)
+    assert tree(run.path) == before
+
+
 def test_remaking_can_be_stopped_and_goes_on(blobs: LabelledImages, run: GanRun):
     before = tree(run.path)
     (run.path / "snapshots" / "step-000002.safetensors").unlink()

@@ -203,14 +203,15 @@ class GanRun:
         logged = len(checkpoint.read_log(self.path).losses) if (self.path / "log.jsonl").exists() else 0
         behind = [step for step in self.description["config"]["snapshots"] if step <= logged]
         if not logged or not set(behind) <= set(self.snapshots):
-            self._drop_checkpoint()
+            self.drop_checkpoint()
 
     def finish(self) -> None:
         """Say that the last step is done, and drop the checkpoint that nobody needs any more."""
         files.write_json(self.path / "finished.json", {"steps": self.description["config"]["steps"]})
-        self._drop_checkpoint()
+        self.drop_checkpoint()
 
-    def _drop_checkpoint(self) -> None:
+    def drop_checkpoint(self) -> None:
+        """Remove what only an unfinished run needs."""
         shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
 
     def _snapshot_path(self, step: int) -> Path:

@@ -84,7 +84,9 @@ def train(
     description = describe(images, config)
     with files.sole_user(Path(out)):
         run = GanRun.begin(Path(out), description, resume)
-        if not run.finished:
+        if run.finished:
+            run.drop_checkpoint()  # it may have been killed in its very last moment
+        else:
             run.reopen()
             _Training(images, run, config, accelerator).go_on(checkpoint_every, progress)
     return run
