@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from mizumashi.data.images import LabelledImages
@@ -34,9 +35,20 @@ def test_a_run_keeps_its_snapshots_and_every_loss(blobs: LabelledImages, tmp_pat
         "config.json",
         "finished.json",
         "log.jsonl",
+        "pictures/step-000002.png",
+        "pictures/step-000006.png",
         "snapshots/step-000002.safetensors",
         "snapshots/step-000006.safetensors",
     ]
+
+
+def test_a_picture_shows_what_each_snapshot_draws_for_the_same_latents(blobs: LabelledImages, tmp_path: Path):
+    run = train(blobs, tmp_path / "run", TINY)
+    for step in run.snapshots:
+        shown = np.asarray(Image.open(run.path / "pictures" / f"step-{step:06d}.png"))
+        drawn = run.snapshot(step).sample(per_class=10, seed=0)
+        rows = [np.hstack(list(drawn.images[drawn.labels == label, ..., 0])) for label in range(3)]
+        assert (shown == np.vstack(rows)).all()
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(blobs: LabelledImages, tmp_path: Path):

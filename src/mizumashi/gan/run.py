@@ -12,11 +12,13 @@ from torch import nn
 
 from mizumashi import files
 from mizumashi.data import limits
+from mizumashi.data.images import LabelledImages
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
 from mizumashi.gan.config import SIZES, GanConfig, Precision, require_valid
 from mizumashi.gan.networks import Shape
+from mizumashi.gan.picture import grid, png
 from mizumashi.gan.sampling import Snapshot
 
 FORMAT = 1
@@ -30,7 +32,7 @@ class GanRun:
     """One training of one conditional GAN on one set of labelled images: a folder.
 
     RUN/config.json describes it, RUN/log.jsonl holds the losses of every step, RUN/snapshots/ the generators,
-    and RUN/checkpoint/ what an unfinished run needs to go on.
+    RUN/pictures/ what each draws for the same latents, and RUN/checkpoint/ what an unfinished run needs to go on.
 
     Args:
         path: an existing run's folder.
@@ -110,10 +112,11 @@ class GanRun:
         """
         files.require_new_folder(path)
         files.write_json(path / "config.json", self.description)
-        snapshots = [self._snapshot_path(step).relative_to(self.path) for step in self.snapshots]
-        for part in (Path("checkpoint/state.safetensors"), Path("log.jsonl"), *snapshots, Path("finished.json")):
-            if (self.path / part).exists():
-                files.write_bytes(path / part, (self.path / part).read_bytes())
+        kept = [name(step) for step in self.snapshots for name in (self._snapshot_path, self._picture_path)]
+        names = [self.path / name for name in ("checkpoint/state.safetensors", "log.jsonl")]
+        for part in (*names, *kept, self.path / "finished.json"):
+            if part.exists():
+                files.write_bytes(path / part.relative_to(self.path), part.read_bytes())
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -169,6 +172,10 @@ class GanRun:
         tensors = {key: value.contiguous() for key, value in generator.state_dict().items()}
         files.write_bytes(self._snapshot_path(step), serialise(tensors))
 
+    def write_picture(self, step: int, drawn: LabelledImages) -> None:
+        """Keep a picture of images that the snapshot of `step` drew."""
+        files.write_bytes(self._picture_path(step), png(grid(drawn)))
+
     def losses(self) -> dict[str, NDArray[np.float64]]:
         """The losses of every logged step: "generator" and "discriminator", one number a step each.
 
@@ -216,6 +223,9 @@ class GanRun:
 
     def _snapshot_path(self, step: int) -> Path:
         return self.path / "snapshots" / f"step-{step:06d}.safetensors"
+
+    def _picture_path(self, step: int) -> Path:
+        return self.path / "pictures" / f"step-{step:06d}.png"
 
 
 def _require_own(description: dict[str, Any]) -> None:

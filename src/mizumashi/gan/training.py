@@ -279,9 +279,10 @@ class _Training:
         )
 
     def _keep(self, step: int) -> None:
-        """Write a snapshot, and log whether it has collapsed."""
+        """Write a snapshot and a picture of what it draws, and log whether it has collapsed."""
         self.run.write_snapshot(step, self.generator)
         drawn = self.run.snapshot(step).sample(per_class=PER_CLASS)
+        self.run.write_picture(step, drawn)
         shares = relative_variation(drawn, self.real_variation)
         self.log.variation[step] = shares
         if alike := collapsed(shares):
