@@ -25,7 +25,7 @@ def test_a_task_that_starts_again_starts_its_bar_and_clock_again(monkeypatch: py
     bars = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).splitlines()
     last = [line for line in bars if line.strip().startswith("drawing")][-1]
     assert "10/40" in last
-    assert "-:--:--" in last  # the time that remains is unknown again, not nought
+    assert "left" not in last  # the time that remains is unknown again, not nought
     assert last.rstrip().endswith("again")
 
 
@@ -39,4 +39,18 @@ def test_without_a_terminal_a_line_tells_each_end_and_every_ten_seconds(
             for seconds, done in ((0, 1), (6, 2), (12, 3), (13, 4)):
                 now[0] = start + seconds
                 progress("drawing", done, 4, "")
-    assert capsys.readouterr().err == "drawing: 3 of 4\ndrawing: 4 of 4\n" * 2
+    # Two images in 12 seconds: one is left, which takes six.
+    assert capsys.readouterr().err == "drawing: 3 of 4 (6 s left)\ndrawing: 4 of 4\n" * 2
+
+
+def test_pace_counts_from_where_a_resumed_task_began(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """20 of 100 steps were there; 40 more took 10 seconds: 4 a second, and 40 left."""
+    now = [0.0]
+    monkeypatch.setattr("mizumashi.console.monotonic", lambda: now[0])
+    with progress_on_stderr() as progress:
+        progress("GAN", 20, 100, "")
+        now[0] = 10
+        progress("GAN", 60, 100, "D 1.00")
+    assert capsys.readouterr().err == "GAN: 60 of 100 (4 a second, 10 s left)  D 1.00\n"

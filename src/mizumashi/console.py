@@ -3,12 +3,41 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
 
 from mizumashi.progress import Progress
 
 QUIET = 10
 """Seconds between two plain lines of one task."""
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """When a task was first heard of, and how far it was: one that is resumed does not begin at 0."""
+
+    at: float
+    done: int
+
+    def pace(self, done: int, total: int) -> str:
+        """How fast it goes and how long it will take, as soon as that can be told."""
+        passed, steps = monotonic() - self.at, done - self.done
+        if steps < 1 or passed < 1 or done >= total:
+            return ""
+        rate = f"{steps / passed:.3g} a second, " if steps > passed else ""
+        return f"({rate}{duration((total - done) * passed / steps)} left)"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads best.
+
+    Example:
+        >>> duration(9.6), duration(600), duration(60_000)
+        ('10 s', '10 min', '16.7 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager
@@ -25,18 +54,20 @@ def progress_on_stderr() -> Iterator[Progress]:
         rich.BarColumn(),
         rich.MofNCompleteColumn(),
         rich.TimeElapsedColumn(),
-        rich.TimeRemainingColumn(),
-        rich.TextColumn("{task.fields[note]}", markup=False),
+        rich.TextColumn("{task.fields[pace]} {task.fields[note]}", markup=False),
     )
     with rich.Progress(*columns, console=Console(stderr=True)) as bars:
         known: dict[str, rich.TaskID] = {}
+        begun: dict[str, _Begun] = {}
 
         def show(task: str, done: int, total: int, note: str) -> None:
             if task not in known:
-                known[task] = bars.add_task(task, total=total, note=note)
-            if bars.tasks[known[task]].completed > done:  # the task starts again, as for the next seed
+                known[task] = bars.add_task(task, total=total, note=note, pace="")
+            if task not in begun or bars.tasks[known[task]].completed > done:  # it starts again, as for the next seed
                 bars.reset(known[task])
-            bars.update(known[task], completed=done, total=total, note=note)
+                begun[task] = _Begun(monotonic(), done)
+            pace = begun[task].pace(done, total)
+            bars.update(known[task], completed=done, total=total, note=note, pace=pace)
 
         yield show
 
@@ -44,12 +75,15 @@ def progress_on_stderr() -> Iterator[Progress]:
 def _plain() -> Progress:
     """A line when a task ends, and every QUIET seconds before."""
     said: dict[str, float] = {}
+    begun: dict[str, _Begun] = {}
 
     def show(task: str, done: int, total: int, note: str) -> None:
+        start = begun.setdefault(task, _Begun(monotonic(), done))
         if done == total or monotonic() - said.setdefault(task, monotonic()) >= QUIET:
             said[task] = monotonic()
+            line = " ".join(word for word in (f"{task}: {done} of {total}", start.pace(done, total)) if word)
             if done == total:
-                del said[task]
-            print(f"{task}: {done} of {total}  {note}".rstrip(), file=sys.stderr, flush=True)
+                del said[task], begun[task]
+            print(f"{line}  {note}".rstrip(), file=sys.stderr, flush=True)
 
     return show

@@ -53,8 +53,10 @@ def run_study(
     description = begin(plan, folder)
     write_labels(plan.tested, folder / "labels.npz")
     done = _Done(plan)
-    for seed in plan.seeds:
+    for number, seed in enumerate(plan.seeds):
         home = folder / "runs" / str(seed)
+        if not (home / "gan" / "finished.json").exists():  # of seeds that are there already, no pace can be told
+            progress("study: seeds", number, len(plan.seeds), "")
         training = plan.training(seed)
         run = train(
             training.real,
@@ -77,6 +79,7 @@ def run_study(
             copied = measure_copies(material, plan.source.test, home / "copies.json", progress)
             write_examples(material.tests, folder / "examples.npz")
             write_map(material, folder / "map.npz", progress)
+    progress("study: seeds", len(plan.seeds), len(plan.seeds), "")
     results = {
         "plan": description,
         "cells": [asdict(cell) for cell in done.cells],
