@@ -79,6 +79,7 @@ def test_only_what_was_chosen_is_compared():
     assert [case.test for case in verdict.cases] == ["faxes", "scans"]  # the target first
     (case,) = conclude(result(accuracy, chosen="real")).cases
     assert case.sentence == "For softmax on faxes: use none of it: validation prefers real images as they are."
+    assert case.power_at_one_point is not None  # real+classical against real tells it
 
 
 def test_five_seeds_claim_nothing_however_clear():

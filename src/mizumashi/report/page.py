@@ -19,6 +19,7 @@ from mizumashi.measure.power import FEWEST_SEEDS, LEVEL
 from mizumashi.progress import Progress, silent
 from mizumashi.report import figures, tables
 from mizumashi.report.tables import legible
+from mizumashi.studies.choice import Choice
 from mizumashi.studies.results import StudyResult
 from mizumashi.studies.verdict import Verdict
 
@@ -221,10 +222,15 @@ def _choices(result: StudyResult) -> str:
     """What validation chose, for each classifier."""
     return "\n".join(
         f"- {legible(classifier)}: of {choice.tried} recipes, {choice.cells} classifiers in all, validation chose "
-        f"{legible(choice.recipe)}: {choice.gain:+.1f} points there (standard error {choice.error:.1f}) over "
-        f"{legible(choice.baseline)}."
+        f"{legible(choice.recipe)}: {_lead(choice)}."
         for classifier, choice in result.choices.items()
     )
+
+
+def _lead(choice: Choice) -> str:
+    if choice.recipe == choice.baseline:
+        return "no other was better there by more than a standard error"
+    return f"{choice.gain:+.1f} points there (standard error {choice.error:.1f}) over {legible(choice.baseline)}"
 
 
 def _what_was_done(plan: dict[str, Any]) -> str:

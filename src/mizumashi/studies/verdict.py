@@ -118,7 +118,8 @@ def _case(classifier: str, test: str, comparisons: Sequence[Comparison], result:
         needed = seeds_needed(open_case.differences, corrected or len(comparisons), open_case.image_error)
         more = None if needed is None else needed - len(result.seeds)
     sentence = _sentence(classifier, test, best, leader, over_real, over_classical, more)
-    return Case(classifier, test, best, sentence, tuple(comparisons), more, _power(over_real.get(leader), corrected))
+    typical = open_case or next(iter(over_real.values()), None)  # where real images lead, any other against them
+    return Case(classifier, test, best, sentence, tuple(comparisons), more, _power(typical, corrected))
 
 
 def _best(over_real: dict[str, Comparison], over_classical: dict[str, Comparison]) -> str:
