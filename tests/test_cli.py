@@ -82,7 +82,7 @@ SMALL = GanConfig(steps=1200, widths=(32, 64, 128))
 MIXED = LabelledImages.from_arrays(np.zeros((2, 8, 8), np.uint8), [0, 1], name="real+gan@3")
 
 PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
-    "study IN --target T --out OUT --data-dir D --accelerator cuda --checkpoint-every 7 --seeds 3 "
+    "study IN --target T --out OUT --data-dir D --accelerator cuda --checkpoint-every 7 --tensorboard --seeds 3 "
     f"--classifier-seeds 2 {STUDY_OPTIONS} {GAN_OPTIONS}": [
         (
             "study",
@@ -94,15 +94,16 @@ PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
                 "data_dir": Path("D"),
                 "accelerator": "cuda",
                 "checkpoint_every": 7,
+                "tensorboard": True,
             },
         )
     ],
-    f"train IN --out OUT --data-dir D --accelerator cuda --resume R --checkpoint-every 7 {GAN_OPTIONS}": [
+    f"train IN --out OUT --data-dir D --accelerator cuda --resume R --checkpoint-every 7 --tensorboard {GAN_OPTIONS}": [
         ("open_images", ("IN",), {"data_dir": Path("D")}),
         (
             "train",
             ("opened", Path("OUT"), GAN),
-            {"accelerator": "cuda", "resume": "R", "checkpoint_every": 7},
+            {"accelerator": "cuda", "resume": "R", "checkpoint_every": 7, "tensorboard": True},
         ),
     ],
     **{
@@ -111,7 +112,7 @@ PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
             (
                 "train",
                 ("opened", Path("OUT"), SMALL),
-                {"accelerator": "auto", "resume": resume, "checkpoint_every": 300},
+                {"accelerator": "auto", "resume": resume, "checkpoint_every": 300, "tensorboard": False},
             ),
         ]
         for option, resume in {"": "auto", " --resume true": True, " --resume false": False}.items()
@@ -204,14 +205,17 @@ STUDY_NAMES = (
     "seeds classifier-seeds recipes classifiers choose no-choose grow no-grow flip no-flip per-class imbalance balance "
     "no-balance target-per-class"
 )
-GAN_NAMES = "steps snapshots batch-size latent-size widths objective learning-rate schedule beta1 seed precision"
+TRAINING_NAMES = (
+    "checkpoint-every tensorboard no-tensorboard "
+    "steps snapshots batch-size latent-size widths objective learning-rate schedule beta1 seed precision"
+)
 
 
 @pytest.mark.parametrize(
     ("command", "positional", "options"),
     [
-        ("study", "IMAGES", f"target out preset data-dir accelerator checkpoint-every {GAN_NAMES} {STUDY_NAMES}"),
-        ("train", "IMAGES", f"out preset data-dir accelerator resume checkpoint-every {GAN_NAMES}"),
+        ("study", "IMAGES", f"target out preset data-dir accelerator {TRAINING_NAMES} {STUDY_NAMES}"),
+        ("train", "IMAGES", f"out preset data-dir accelerator resume {TRAINING_NAMES}"),
         ("generate", "RUN", "out step count per-class format seed recipe images target data-dir"),
         ("compare", "REAL", "seed data-dir"),
         ("evaluate", "SET...", "on seeds data-dir"),

@@ -56,6 +56,7 @@ class Study:
         data_dir: the folder of the known sets (default: MIZUMASHI_DATA, then a download).
         accelerator: the device: auto, cpu, cuda, ...
         checkpoint_every: steps between two checkpoints of a GAN.
+        tensorboard: write losses and pictures of the GANs for TensorBoard, too (needs the extra tensorboard).
         config: how much the study does.
     """
 
@@ -68,6 +69,7 @@ class Study:
     data_dir: Path | None = None
     accelerator: str = "auto"
     checkpoint_every: int = CHECKPOINT_EVERY
+    tensorboard: bool = False
     config: OmitArgPrefixes[StudyConfig] = field(default_factory=StudyConfig)
 
     def run(self) -> None:
@@ -84,6 +86,7 @@ class Study:
                 data_dir=self.data_dir,
                 accelerator=self.accelerator,
                 checkpoint_every=self.checkpoint_every,
+                tensorboard=self.tensorboard,
                 progress=progress,
             )
         print((result.path / "tables" / "accuracy.md").read_text(encoding="utf-8"))
@@ -105,6 +108,7 @@ class Train:
         resume: auto goes on with the run in --out or starts one; true goes on and never starts; false starts and never
             goes on; a path starts from the checkpoint of the same run in that other folder.
         checkpoint_every: steps between two checkpoints.
+        tensorboard: write losses and pictures for TensorBoard, too (needs the extra tensorboard).
         gan: the GAN's settings.
     """
 
@@ -117,6 +121,7 @@ class Train:
     accelerator: str = "auto"
     resume: Annotated[str, arg(metavar="auto|true|false|PATH")] = "auto"
     checkpoint_every: int = CHECKPOINT_EVERY
+    tensorboard: bool = False
     gan: OmitArgPrefixes[GanConfig] = field(default_factory=GanConfig)
 
     def run(self) -> None:
@@ -134,6 +139,7 @@ class Train:
                 resume={"true": True, "false": False}.get(self.resume, self.resume),
                 checkpoint_every=self.checkpoint_every,
                 accelerator=self.accelerator,
+                tensorboard=self.tensorboard,
                 progress=progress,
             )
         print(f"{visible(str(run.path))}: snapshots at {', '.join(map(str, run.snapshots))}")

@@ -44,6 +44,7 @@ def study(
     data_dir: str | Path | None = None,
     accelerator: str = "auto",
     checkpoint_every: int = CHECKPOINT_EVERY,
+    tensorboard: bool = False,
     progress: Progress = silent,
 ) -> StudyResult:
     """The main job: GANs, generated sets, classifiers, tables and figures in one folder; resumes by itself.
@@ -58,6 +59,7 @@ def study(
         data_dir: where the catalogue's sets are, before MIZUMASHI_DATA.
         accelerator: Lightning Fabric's name for the device.
         checkpoint_every: steps between two checkpoints of a GAN; it does not change the results.
+        tensorboard: whether GANs write losses and pictures for TensorBoard, too (see `mizumashi.gan.board`).
         progress: called as the work goes on.
 
     Returns:
@@ -79,7 +81,14 @@ def study(
     target_name = "" if plan.target is None else f"-to-{plan.target.name.removesuffix(SAME_NAME)}"
     folder = Path(out) if out else Path("studies") / f"{plan.source.name}{target_name}"
     with files.sole_user(folder):
-        run_study(plan, folder, accelerator=accelerator, checkpoint_every=checkpoint_every, progress=progress)
+        run_study(
+            plan,
+            folder,
+            accelerator=accelerator,
+            checkpoint_every=checkpoint_every,
+            tensorboard=tensorboard,
+            progress=progress,
+        )
         return draw(folder, progress=progress)
 
 

@@ -75,6 +75,7 @@ class Recorder:
         *,
         checkpoint_every: int,
         accelerator: str,
+        tensorboard: bool,
         progress: object,
     ) -> SimpleNamespace:
         self.gans.append((origins(images.images), config, accelerator))

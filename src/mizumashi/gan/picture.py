@@ -38,8 +38,8 @@ def grid(images: LabelledImages) -> NDArray[np.uint8]:
     return tiles.transpose(0, 2, 1, 3, 4).reshape(classes * height, COLUMNS * width, images.channels)
 
 
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """H x W x C pixels as the contents of a PNG file."""
+def png(pixels_HWC: NDArray[np.uint8]) -> bytes:
+    """Pixels as the contents of a PNG file."""
     file = BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "png")
+    Image.fromarray(pixels_HWC[..., 0] if pixels_HWC.shape[2] == 1 else pixels_HWC).save(file, "png")
     return file.getvalue()

@@ -12,13 +12,12 @@ from torch import nn
 
 from mizumashi import files
 from mizumashi.data import limits
-from mizumashi.data.images import LabelledImages
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
 from mizumashi.gan.config import SIZES, GanConfig, Precision, require_valid
 from mizumashi.gan.networks import Shape
-from mizumashi.gan.picture import grid, png
+from mizumashi.gan.picture import png
 from mizumashi.gan.sampling import Snapshot
 
 FORMAT = 1
@@ -172,9 +171,9 @@ class GanRun:
         tensors = {key: value.contiguous() for key, value in generator.state_dict().items()}
         files.write_bytes(self._snapshot_path(step), serialise(tensors))
 
-    def write_picture(self, step: int, drawn: LabelledImages) -> None:
+    def write_picture(self, step: int, pixels_HWC: NDArray[np.uint8]) -> None:
         """Keep a picture of images that the snapshot of `step` drew."""
-        files.write_bytes(self._picture_path(step), png(grid(drawn)))
+        files.write_bytes(self._picture_path(step), png(pixels_HWC))
 
     def losses(self) -> dict[str, NDArray[np.float64]]:
         """The losses of every logged step: "generator" and "discriminator", one number a step each.

@@ -1,6 +1,7 @@
 """The training loop: step, snapshot, checkpoint."""
 
 import logging
+from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -18,10 +19,12 @@ from mizumashi import files
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
+from mizumashi.gan.board import Board
 from mizumashi.gan.collapse import PER_CLASS, collapsed, relative_variation, variation
 from mizumashi.gan.config import CHECKPOINT_EVERY, GanConfig, require_trainable
 from mizumashi.gan.losses import discriminator_loss, generator_loss
 from mizumashi.gan.networks import Discriminator, Generator, Shape, initialise
+from mizumashi.gan.picture import grid
 from mizumashi.gan.run import FORMAT, GanRun, Resume
 from mizumashi.hardware import bfloat16_is_fast
 from mizumashi.progress import Progress, silent
@@ -40,6 +43,7 @@ def train(
     resume: Resume = "auto",
     checkpoint_every: int = CHECKPOINT_EVERY,
     accelerator: str = "auto",
+    tensorboard: bool = False,
     progress: Progress = silent,
 ) -> GanRun:
     """Train a label-conditional GAN and keep its generator at several steps.
@@ -63,6 +67,7 @@ def train(
         checkpoint_every: steps between two checkpoints; there is one at every snapshot, too, and when the run is
             stopped. It does not change the results.
         accelerator: Lightning Fabric's name for the device: "auto", "cpu", "cuda", ...
+        tensorboard: whether losses and pictures are written for TensorBoard, too (see `mizumashi.gan.board`).
         progress: called after every step.
 
     Returns:
@@ -88,7 +93,8 @@ def train(
             run.drop_checkpoint()  # it may have been killed in its very last moment
         else:
             run.reopen()
-            _Training(images, run, config, accelerator).go_on(checkpoint_every, progress)
+            training = _Training(images, run, config, accelerator)
+            training.go_on(checkpoint_every, tensorboard, progress)
     return run
 
 
@@ -170,6 +176,7 @@ class _Training:
         self.generator, self.generator_optimizer = self._network(Generator, shape, "generator")
         self.discriminator, self.discriminator_optimizer = self._network(Discriminator, shape, "discriminator")
         self.log = checkpoint.Log()
+        self.board: Board | None = None
         self.on_cpu = self.fabric.device.type == "cpu"
         self.unread: list[Tensor] = []
 
@@ -195,8 +202,12 @@ class _Training:
         }
         return parts if self.scaler is None else parts | {"scaler": self.scaler}
 
-    def go_on(self, checkpoint_every: int, progress: Progress) -> None:
+    def go_on(self, checkpoint_every: int, tensorboard: bool, progress: Progress) -> None:
         self.log = checkpoint.load(self.run.path, self.parts)
+        with closing(Board(self.run.path, len(self.log.losses))) if tensorboard else nullcontext() as self.board:
+            self._go_on(checkpoint_every, progress)
+
+    def _go_on(self, checkpoint_every: int, progress: Progress) -> None:
         task, total, note = f"GAN, seed {self.config.seed}", self.config.steps, ""
         with checkpoint.finish_step_on_interrupt() as interrupted:
             for step in range(len(self.log.losses), total):
@@ -267,6 +278,8 @@ class _Training:
             self._require_finite("generator", step, generator, generator_norm)
             self.log.losses.append((generator, discriminator))
         self.unread.clear()
+        if self.board is not None:
+            self.board.losses(self.log.losses)
 
     def _require_finite(self, name: str, step: int, loss: float, norm: float) -> None:
         if isfinite(loss) and isfinite(norm):
@@ -282,7 +295,10 @@ class _Training:
         """Write a snapshot and a picture of what it draws, and log whether it has collapsed."""
         self.run.write_snapshot(step, self.generator)
         drawn = self.run.snapshot(step).sample(per_class=PER_CLASS)
-        self.run.write_picture(step, drawn)
+        picture = grid(drawn)
+        self.run.write_picture(step, picture)
+        if self.board is not None:
+            self.board.picture(step, picture)
         shares = relative_variation(drawn, self.real_variation)
         self.log.variation[step] = shares
         if alike := collapsed(shares):

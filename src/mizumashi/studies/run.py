@@ -31,6 +31,7 @@ def run_study(
     *,
     accelerator: str = "auto",
     checkpoint_every: int = CHECKPOINT_EVERY,
+    tensorboard: bool = False,
     progress: Progress = silent,
 ) -> None:
     """Do a study, or the rest of it.
@@ -43,6 +44,7 @@ def run_study(
         folder: new, empty, or holding this study; held by the caller (see `mizumashi.files.sole_user`).
         accelerator: Lightning Fabric's name for the device.
         checkpoint_every: steps between two checkpoints of a GAN.
+        tensorboard: whether GANs write for TensorBoard, too.
         progress: called as the work goes on.
 
     Raises:
@@ -64,6 +66,7 @@ def run_study(
             replace(plan.config.gan, seed=seed),
             checkpoint_every=checkpoint_every,
             accelerator=accelerator,
+            tensorboard=tensorboard,
             progress=progress,
         )
         sets = {
