@@ -84,6 +84,7 @@ def _plain() -> Progress:
             line = " ".join(word for word in (f"{task}: {done} of {total}", start.pace(done, total)) if word)
             if done == total:
                 del said[task], begun[task]
-            print(f"{line}  {note}".rstrip(), file=sys.stderr, flush=True)
+            sys.stderr.write(f"{line}  {note}".rstrip() + "\n")  # at once: a stop may come in between
+            sys.stderr.flush()
 
     return show

@@ -22,7 +22,7 @@ MAX_JSON_BYTES = 64 * 2**20
 """A larger JSON file is refused before it is read; assign a larger number to read it."""
 
 _MANY = 100  # files, from which on one flush of all disks is quicker than one of each file
-_LEFTOVER = re.compile(r"\..+\.([0-9a-f]{8}\.tmp|lock)")
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<kind>[0-9a-f]{8}\.tmp|lock)")
 _LOCK = ".lock"
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
@@ -51,8 +51,10 @@ def sole_user(folder: Path) -> Iterator[None]:
     """
     folder = folder.resolve()
     with _locked(folder / _LOCK, folder):
-        for leftover in [path for path in folder.rglob(".*") if _is_leftover(path)]:
-            _remove(leftover)
+        for leftover in list(folder.rglob(".*")):
+            found = _LEFTOVER.fullmatch(leftover.name)
+            if found and not _is_held(leftover.with_name(f".{found['name']}{_LOCK}")):
+                _remove(leftover)
         _homes.add(folder)
         try:
             yield
@@ -69,7 +71,8 @@ def sole_writer(path: Path) -> Iterator[None]:
     """
     with _locked(path.with_name(f".{path.name}{_LOCK}"), path):
         for leftover in path.parent.glob(".*.tmp"):
-            if _is_leftover(leftover) and leftover.name[1:].startswith(f"{path.name}."):
+            found = _LEFTOVER.fullmatch(leftover.name)
+            if found and found["name"] == path.name:
                 _remove(leftover)
         yield
 
@@ -135,8 +138,19 @@ def _holder(lock: Path) -> str:
         return "another process"
 
 
-def _is_leftover(path: Path) -> bool:
-    return _LEFTOVER.fullmatch(path.name) is not None
+def _is_held(lock: Path) -> bool:
+    """Whether a living process holds a lock: one that writes a new set within another's folder."""
+    from filelock import FileLock, Timeout
+
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, timeout=0, fallback_to_soft=False):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # no locks here: rather a leftover too many than another's work lost
+        return True
 
 
 def _remove(leftover: Path) -> None:

@@ -20,12 +20,16 @@ def test_a_signal_at_any_moment_is_one_line_that_says_how_to_go_on(
 ):
     job, chance = small_jobs(inputs)[name], random.Random(name)
     reference = undisturbed(job, tmp_path / "undisturbed", server)
+    spoken_in_all = len(said(tmp_path / "undisturbed").read_bytes())
     stopped = 0
     for trial in range(12):
         case = tmp_path / str(trial)
         case.mkdir()
         process = server.start(job.arguments, case)
-        time.sleep(chance.uniform(0, reference.seconds))
+        moment = chance.uniform(0, spoken_in_all)  # by what it has said: how fast it is, other work decides
+        while process.poll() is None and said(case).stat().st_size < moment:
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.01))
         process.send_signal((signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[trial % 3])
         code = process.wait()
         spoken = said(case).read_text().splitlines()

@@ -23,6 +23,8 @@ from mizumashi.gan.sampling import Snapshot
 FORMAT = 1
 """The layout of a run's folder."""
 
+_STATE = "checkpoint/state.safetensors"
+
 Resume = bool | str | Path
 """Whether and from where to go on: False, True, "auto" or a run's folder (see `mizumashi.train`)."""
 
@@ -85,7 +87,11 @@ class GanRun:
             other = cls(resume)
             other.require_same(description)
             if not there:
-                other.copy_to(path)
+                files.require_new_folder(path)
+            else:
+                cls(path).require_same(description)
+            if not any((path / name).exists() for name in (_STATE, "finished.json")):
+                other.copy_to(path)  # again, where the first process was killed before it had all
         elif not there:
             files.require_new_folder(path)
             files.write_json(path / "config.json", description)
@@ -105,17 +111,24 @@ class GanRun:
             )
 
     def copy_to(self, path: Path) -> None:
-        """Make a new run's folder with all that this run has so far; this one stays as it is.
+        """Copy all that this run has so far into a folder; this one stays as it is.
 
-        The checkpoint is read before the log, which may be ahead of it: this run may be going on meanwhile.
+        The checkpoint is read before the log, which may be ahead of it: this run may be going on meanwhile. What the
+        next step needs is written last: where it is, the copy is whole.
         """
-        files.require_new_folder(path)
+        first = {name: self._content(name) for name in (_STATE, "finished.json")}
         files.write_json(path / "config.json", self.description)
-        kept = [name(step) for step in self.snapshots for name in (self._snapshot_path, self._picture_path)]
-        names = [self.path / name for name in ("checkpoint/state.safetensors", "log.jsonl")]
-        for part in (*names, *kept, self.path / "finished.json"):
-            if part.exists():
-                files.write_bytes(path / part.relative_to(self.path), part.read_bytes())
+        kept = [place(step) for step in self.snapshots for place in (self._snapshot_path, self._picture_path)]
+        others = {
+            name: self._content(name) for name in ("log.jsonl", *(str(each.relative_to(self.path)) for each in kept))
+        }
+        for name, content in (others | first).items():
+            if content is not None:
+                files.write_bytes(path / name, content)
+
+    def _content(self, name: str) -> bytes | None:
+        file = self.path / name
+        return file.read_bytes() if file.exists() else None
 
     @cached_property
     def description(self) -> dict[str, Any]:
