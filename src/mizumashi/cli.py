@@ -20,8 +20,8 @@ from mizumashi.data.formats import Format, Preprocess
 from mizumashi.errors import InputError
 from mizumashi.gan.config import CHECKPOINT_EVERY, GanConfig
 from mizumashi.gan.presets import PRESETS
+from mizumashi.markdown import visible
 from mizumashi.memory import keep_freed_memory
-from mizumashi.report.tables import visible
 from mizumashi.studies.config import StudyConfig
 from mizumashi.usage import explain
 

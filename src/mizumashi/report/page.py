@@ -14,11 +14,11 @@ from mizumashi import files
 from mizumashi.data.npz import read_npz
 from mizumashi.gan.collapse import COLLAPSED
 from mizumashi.gan.presets import PRESETS
+from mizumashi.markdown import legible
 from mizumashi.measure.embedding import SharedMap
 from mizumashi.measure.power import FEWEST_SEEDS, LEVEL
 from mizumashi.progress import Progress, silent
 from mizumashi.report import figures, tables
-from mizumashi.report.tables import legible
 from mizumashi.studies.results import StudyResult
 from mizumashi.studies.verdict import Verdict
 
