@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,20 +33,19 @@ _OPENED = {
     "webdataset": "`mizumashi.open_images(FOLDER)`, or the library webdataset: each sample has a `png` and a `cls`",
 }
 
-_GENERATED = """\
-- These are **generated images**. They show what a GAN made of its training images at one stage of its training, the
-  early stages half-learned on purpose. Nothing in them was observed.
-- **Never test on them.** A score on generated images says how well a classifier reads this GAN. Test on real images
-  that the GAN has not seen.
-- **A label is what the GAN was asked for**, not what somebody saw in the image.
-- **They may copy training images.** Treat them with the care that the real images need, persons and secrets in them
-  among it. `mizumashi compare REAL GENERATED` looks for copies.
-- **They are no fairer than the real images**: what those lack, and what they have wrong, these have as well.
-- The licence is not known here. It depends on that of the real images."""
+_BEGINNINGS = {"all": "These images are generated", "some": "A part of these images is generated"}
 
-_REAL = """\
-- No image of this set is generated: the study recommends real images for training.
-- The licence is not known here. It depends on that of the real images."""
+_LIMITS = """\
+- **{beginning}.** A program made them after real ones: nothing in them was observed. Early stages of a GAN are
+  half-learned on purpose.
+- **Never test on them.** A score on generated images says how well a classifier knows what made them. Test on real
+  images that had no part in making these.
+- **The label of a generated image is what was asked for**, not what somebody saw in it.
+- **They may copy training images.** Treat them with the care that the real images need; persons and secrets in those
+  may be in these. `mizumashi compare REAL GENERATED` looks for copies.
+- **They are no fairer than the real images**: what those lack or have wrong, these lack or have wrong as well."""
+
+_LICENCE = "- The licence is not known here: it depends on that of the real images."
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,16 @@ class Origin:
         made: a sentence or two: what made the set.
         facts: names and values, such as the source's hash and the seeds.
         scores: what is known of its quality, a sentence each.
-        generated: whether generated or synthetic images are in the set.
+        generated: how many of the images are: all, some or none.
+        tags: what the hub shall find the set by.
     """
 
     title: str
     made: str
     facts: tuple[tuple[str, str], ...]
     scores: tuple[str, ...] = ()
-    generated: bool = True
+    generated: Literal["all", "some", "none"] = "all"
+    tags: tuple[str, ...] = ("synthetic", "gan")
 
 
 def card_text(
@@ -115,9 +117,10 @@ def card_text(
         ("images", f"{len(labels)}, {'grey' if channels == 1 else 'RGB'}, {height} x {width} pixels"),
         *origin.facts,
     ]
+    limits = [_LIMITS.format(beginning=_BEGINNINGS[origin.generated])] if origin.generated != "none" else []
     scores = [f"- {legible(_short(score, 1000))}" for score in origin.scores]
     paragraphs = [
-        _head(len(labels), list(parts), format, generated=origin.generated),
+        _head(len(labels), list(parts), format, origin.tags),
         f"# {legible(_short(origin.title))}",
         legible(_short(origin.made, 1000)),
         f"Open it with {_OPENED[format]}.",
@@ -128,16 +131,15 @@ def card_text(
         "## Scores",
         "\n".join(scores) or "None are known: no classifier has been trained on this set here.",
         "## Limits",
-        _GENERATED if origin.generated else _REAL,
+        "\n".join([*limits, _LICENCE]),
     ]
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _head(count: int, parts: Sequence[str], format: Format, *, generated: bool) -> str:
+def _head(count: int, parts: Sequence[str], format: Format, tags: Sequence[str]) -> str:
     size = next((name for name, end in _SIZES if count < end), "10M<n<100M")
     lines = ["task_categories:", "- image-classification", "size_categories:", f"- {size}", "tags:", "- mizumashi"]
-    if generated:
-        lines += ["- synthetic", "- gan"]
+    lines += [f"- {tag}" for tag in tags]
     if format in _SPLITS:
         lines += ["configs:", "- config_name: default", "  data_files:"]
         for split in parts if len(parts) == 2 else ["train"]:

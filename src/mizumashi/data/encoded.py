@@ -56,7 +56,7 @@ def shards(folder: Path, suffix: str) -> list[list[Path]]:
         return list(splits.values())
     if set(splits) != {"train", "test"}:
         raise InputError(
-            f"{folder}: found {suffix} files of the splits {', '.join(map(repr, sorted(splits)[:8]))}; expected one, or "
+            f"{folder}: found {suffix} files of splits {', '.join(map(repr, sorted(splits)[:8]))}; expected one, or "
             "train and test; move the others away, or give the path of one file"
         )
     return [splits["train"], splits["test"]]

@@ -47,7 +47,7 @@ class TarWriter:
             member = tarfile.TarInfo(f"{key}.{ending}")  # no time and no owner: equal images, equal files
             member.size = len(content)
             self._archive.addfile(member, io.BytesIO(content))
-        self._archive.members.clear()  # tarfile would remember every member
+        self._archive.members.clear()  # type: ignore[attr-defined]  # tarfile would remember every member
 
 
 @contextmanager
