@@ -122,12 +122,18 @@ PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
         ("total", (6, 2), {}),
         ("draw", (6,), {"seed": 8}),
         ("labels", (6,), {}),
-        ("write_stream", ("drawn", "labels", ("a", "b"), Path("OUT"), "npz"), {}),
+        ("origin", (300,), {"seed": 8}),
+        ("write_stream", ("drawn", "labels", ("a", "b"), Path("OUT"), "npz"), {"origin": "origin"}),
     ],
     "generate STUDY --recipe best --out OUT --format npz --images I --target T --data-dir D": [
         ("require_writable", (Path("OUT"), "npz"), {}),
-        ("training_set", (Path("STUDY"), "best"), {"images": "I", "target": "T", "data_dir": Path("D")}),
-        ("write_images", (MIXED, Path("OUT"), "npz"), {}),
+        ("training_set_and_origin", (Path("STUDY"), "best"), {"images": "I", "target": "T", "data_dir": Path("D")}),
+        ("write_images", (MIXED, Path("OUT"), "npz"), {"origin": "origin"}),
+    ],
+    "export RUN --out OUT --step 300": [
+        ("GanRun", (Path("RUN"),), {}),
+        ("snapshot", (300,), {}),
+        ("export_onnx", (Path("OUT"),), {}),
     ],
     "compare A B --seed 3 --data-dir D": [
         ("compare", ("A", "B"), {"seed": 3, "data_dir": Path("D")}),
@@ -171,16 +177,17 @@ def test_every_option_reaches_its_destination(command: str, monkeypatch: pytest.
         total=recorder("total", 6),
         draw=recorder("draw", "drawn"),
         labels=recorder("labels", "labels"),
+        export_onnx=recorder("export_onnx", "written"),
     )
     replaced = {
         "jobs.study": SimpleNamespace(path=tmp_path, verdict="No."),
-        "jobs.training_set": MIXED,
+        "jobs.training_set_and_origin": (MIXED, "origin"),
         "jobs.compare": "compared",
         "report.tables.describe_comparison": "description",
         "jobs.report": None,
         "jobs.evaluate": np.zeros((2, 2, 2, 5)),
         "gan.training.train": SimpleNamespace(path=tmp_path, snapshots=[1]),
-        "gan.run.GanRun": SimpleNamespace(snapshot=recorder("snapshot", snapshot)),
+        "gan.run.GanRun": SimpleNamespace(snapshot=recorder("snapshot", snapshot), origin=recorder("origin", "origin")),
         "data.readers.open_images": "opened",
         "data.writers.require_writable": None,
         "data.writers.write_images": "written",
@@ -213,6 +220,7 @@ GAN_NAMES = "steps snapshots batch-size latent-size widths objective learning-ra
         ("study", "IMAGES", f"target out preset data-dir accelerator checkpoint-every {GAN_NAMES} {STUDY_NAMES}"),
         ("train", "IMAGES", f"out preset data-dir accelerator resume checkpoint-every {GAN_NAMES}"),
         ("generate", "RUN", "out step count per-class format seed recipe images target data-dir"),
+        ("export", "RUN", "out step"),
         ("compare", "REAL", "seed data-dir"),
         ("evaluate", "SET...", "on seeds data-dir"),
         ("data", "IMAGES", "out format preprocess resize data-dir"),
@@ -235,7 +243,7 @@ def test_the_option_list_is_known(
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
     assert main(["--help"]) == 0
     shown, said = capsys.readouterr()
-    assert "{study,train,generate,evaluate,compare,data,report}" in shown
+    assert "{study,train,generate,export,evaluate,compare,data,report}" in shown
     assert said == ""
 
 
