@@ -35,6 +35,8 @@ def test_train_generate_evaluate(
     ]
     assert main(["generate", str(run), "--out", str(tmp_path / "set"), "--per-class", "5", "--format", "idx.gz"]) == 0
     assert open_images(tmp_path / "set").counts.tolist() == [5, 5, 5]
+    card = (tmp_path / "set" / "README.md").read_text()
+    assert f"| SHA-256 of the real images' contents | {open_images(pictures).content_hash()} |" in card
     brighter = write_images(replace(blobs, images=blobs.images + 5), tmp_path / "brighter", "idx")
     capsys.readouterr()
     assert main(["evaluate", str(pictures), str(tmp_path / "set"), "--on", str(brighter)]) == 0
