@@ -13,6 +13,8 @@ from mizumashi.data import limits
 from mizumashi.data.card import Origin
 from mizumashi.data.image_files import png_bytes
 from mizumashi.data.images import LabelledImages
+from mizumashi.data.parquet import _File, _footer
+from mizumashi.data.parquet_footer import read_chunks
 from mizumashi.data.readers import open_images
 from mizumashi.data.writers import write_images
 from mizumashi.errors import InputError
@@ -115,6 +117,36 @@ def test_what_does_not_fit_is_refused_in_one_line(rows, options, line, tmp_path,
     assert line in refusal(tmp_path / "set.parquet")
 
 
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd", "brotli", "lz4"])
+@pytest.mark.parametrize("rows", [1, 7, 5000])
+def test_the_footer_says_what_pyarrow_says_of_it(compression, rows, tmp_path):
+    """Of statistics, page indexes, bloom filters and many columns, too."""
+    path = tmp_path / "table.parquet"
+    columns = {f"column{number}": list(range(rows)) for number in range(20)}
+    made = pyarrow.table(columns | {"nested": [{"a": [1.5, None], "b": "x"}] * rows, "truth": [True] * rows})
+    parquet.write_table(made, path, compression=compression, row_group_size=999, write_page_index=True)
+    metadata = parquet.read_metadata(path)
+    expected = []
+    for group in range(metadata.num_row_groups):
+        chunks = [metadata.row_group(group).column(place) for place in range(metadata.num_columns)]
+        expected.append([(each.total_uncompressed_size, each.total_compressed_size) for each in chunks])
+    found = read_chunks(_footer(path))
+    assert [[(each.unpacked, each.packed) for each in group] for group in found] == expected
+    names = {"none": "UNCOMPRESSED", "lz4": "LZ4_RAW"}
+    assert {each.codec for group in found for each in group} == {names.get(compression, compression.upper())}
+
+
+def test_a_footer_over_which_pyarrow_ends_the_process_is_refused(tmp_path, refusal):
+    """Its histogram of levels, in a field that nobody needs, has one entry too many."""
+    parquet.write_table(table(), tmp_path / "set.parquet")
+    whole, footer = (tmp_path / "set.parquet").read_bytes(), _footer(tmp_path / "set.parquet")
+    place = footer.index(b"\x19\x26")  # of ColumnMetaData.size_statistics: a list of two numbers, which become three
+    changed = footer[: place + 1] + b"\x36\0" + footer[place + 2 :]
+    content = whole[: -8 - len(footer)] + changed + len(changed).to_bytes(4, "little") + b"PAR1"
+    (tmp_path / "set.parquet").write_bytes(content)
+    assert "cannot read the Parquet file (Definition level histogram" in refusal(tmp_path / "set.parquet")
+
+
 def test_the_same_table_without_the_fault_is_read(tmp_path):
     parquet.write_table(table(), tmp_path / "set.parquet")
     assert open_images(tmp_path / "set.parquet").class_names == ("0", "1")
@@ -137,11 +169,14 @@ def test_a_file_cut_off_or_damaged_anywhere_is_read_or_refused(images, tmp_path)
 
 def test_one_large_image_stored_once_does_not_fill_the_memory(tmp_path, refusal):
     """A dictionary holds it, and ten thousand rows of a few bits point at it."""
-    large = png_bytes(np.random.default_rng(0).integers(0, 256, (600, 600, 1), dtype=np.uint8))
-    rows = table(labels=[0, 1] * 5000, contents=[large] * 10_000)
-    parquet.write_table(rows, tmp_path / "bomb.parquet", dictionary_pagesize_limit=2**22)
-    assert (tmp_path / "bomb.parquet").stat().st_size < 10**6
-    assert "bytes; expected at most" in refusal(tmp_path / "bomb.parquet")
+    large = png_bytes(np.random.default_rng(0).integers(0, 256, (128, 128, 1), dtype=np.uint8))
+    path = tmp_path / "bomb.parquet"
+    parquet.write_table(table(labels=[0, 1] * 5000, contents=[large] * 10_000), path)
+    assert path.stat().st_size < 50_000
+    assert "bytes; expected at most" in refusal(path)
+    checked = _File(path)
+    with checked._opened() as file:
+        assert next(checked._batches(file, 0)).nbytes < 2**22  # of 160 MiB
 
 
 def test_a_large_directory_is_refused_before_it_is_unpacked(images, tmp_path, refusal, monkeypatch):

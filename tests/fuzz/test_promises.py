@@ -19,7 +19,7 @@ from targets import READERS
 
 from mizumashi.errors import InputError
 
-SETS = ("idx", "idx.gz", "npz", "image", "image folder", "classes.json", "archive")
+SETS = ("idx", "idx.gz", "npz", "webdataset", "parquet", "image", "image folder", "classes.json", "archive")
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mizumashi.data import limits
 from mizumashi.data.encoded import EncodedSet
+from mizumashi.data.parquet_footer import read_chunks
 from mizumashi.data.refusals import reason
 from mizumashi.errors import InputError
 from mizumashi.extras import optional
@@ -123,7 +124,10 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._footer = _footer_length(path)
+        footer = _footer(path)
+        self._longest = len(footer)
+        with _refusing(path):
+            self._chunks = read_chunks(footer)
         with _refusing(path), self._opened() as file:
             self._image, self._label, self.class_names = _columns(path, file)
             self._require_modest(file)
@@ -134,22 +138,21 @@ class _File:
             self.labels: NDArray[np.int64] = np.concatenate([np.empty(0, np.int64), *pieces])
 
     def images(self) -> Iterator[tuple[str, bytes]]:
-        with self._opened() as file:
-            given = 0
+        """The images, as many as there are labels: the columns of a damaged file may differ in length."""
+        given = 0
+        with _refusing(self.path), self._opened() as file:
             for group in range(file.num_row_groups):
-                with _refusing(self.path):
-                    batches = self._batches(file, group)
-                while True:
-                    with _refusing(self.path):
-                        batch = next(batches, None)
-                        values = None if batch is None else batch.column(0).field("bytes")
-                        if values is not None and values.null_count:
-                            raise ValueError("an image has no bytes in the file")
-                    if values is None:
-                        break
+                for batch in self._batches(file, group):
+                    values = batch.column(0).field("bytes")
+                    if values.null_count:
+                        raise ValueError("an image has no bytes in the file")
+                    if given + len(values) > len(self.labels):
+                        raise ValueError(f"more images than the {len(self.labels)} labels")
                     for value in values:
                         yield f"{self.path}: row {given}", value.as_py()
                         given += 1
+            if given < len(self.labels):
+                raise ValueError(f"{given} images for {len(self.labels)} labels")
 
     def _opened(self) -> Any:
         """The file, mapped: nothing is allocated for what a page header announces but is not there."""
@@ -157,15 +160,14 @@ class _File:
         return _pyarrow().parquet.ParquetFile(
             self.path,
             memory_map=True,
-            thrift_string_size_limit=self._footer,
-            thrift_container_size_limit=self._footer,
+            thrift_string_size_limit=self._longest,
+            thrift_container_size_limit=self._longest,
         )
 
     def _batches(self, file: Any, group: int) -> Iterator[Any]:
         """The images of a row group, so few at a time that even equal ones, stored once, take little memory."""
-        chunk = file.metadata.row_group(group).column(_leaf(file, f"{self._image}.bytes"))
-        unpacked = max(1, chunk.total_compressed_size * _CODECS[chunk.compression])
-        rows = min(_ROWS, max(1, _BATCH_BYTES // unpacked))
+        chunk = self._chunks[group][self._leaf(file, f"{self._image}.bytes")]
+        rows = min(_ROWS, max(1, _BATCH_BYTES // max(1, chunk.packed * _CODECS[chunk.codec])))
         columns = [f"{self._image}.bytes"]
         batches: Iterator[Any] = file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
         return batches
@@ -174,34 +176,45 @@ class _File:
         stored, rows = self.path.stat().st_size, file.metadata.num_rows
         if not 0 <= rows <= stored:
             raise InputError(f"{self.path}: found {rows:,} rows in {stored:,} bytes; expected an image in each")
-        for group in range(file.num_row_groups):
-            for column in (self._label, f"{self._image}.bytes"):
-                chunk = file.metadata.row_group(group).column(_leaf(file, column))
-                if chunk.compression not in _CODECS:
+        if len(self._chunks) != file.num_row_groups:
+            raise ValueError(f"{len(self._chunks)} row groups are {file.num_row_groups}")
+        for column in (self._label, f"{self._image}.bytes"):
+            leaf = self._leaf(file, column)
+            for chunks in self._chunks:
+                if len(chunks) != file.metadata.num_columns:
+                    raise ValueError(f"a row group has {len(chunks)} of {file.metadata.num_columns} columns")
+                chunk = chunks[leaf]
+                if chunk.codec not in _CODECS:
                     raise InputError(
-                        f"{self.path}: found the compression {chunk.compression}; expected none or snappy; write it "
-                        "again: pyarrow.parquet.write_table(pyarrow.parquet.read_table(OLD), NEW)"
+                        f"{self.path}: found the compression {chunk.codec}; expected none or snappy; write it again: "
+                        "pyarrow.parquet.write_table(pyarrow.parquet.read_table(OLD), NEW)"
                     )
-                if not 0 <= chunk.total_compressed_size <= stored:
-                    raise ValueError(f"column {column} has {chunk.total_compressed_size:,} bytes")
-                limits.require_expansion(self.path, chunk.total_uncompressed_size, chunk.total_compressed_size)
+                if not 0 <= chunk.packed <= stored:
+                    raise ValueError(f"column {column} has {chunk.packed:,} bytes")
+                limits.require_expansion(self.path, chunk.unpacked, chunk.packed)
+
+    @staticmethod
+    def _leaf(file: Any, name: str) -> int:
+        return next(place for place, leaf in enumerate(_leaves(file)) if leaf.path == name)
 
 
-def _footer_length(path: Path) -> int:
-    """The length of what Arrow unpacks on opening, if it can be right."""
+def _footer(path: Path) -> bytes:
+    """What Arrow unpacks on opening, if its length can be right."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 8))
         tail = file.read(8)
-    length = int.from_bytes(tail[:4], "little")
-    if size < 12 or tail[4:] != _MAGIC or not 0 < length <= size - 12:
-        raise InputError(f"{path}: found no end of the Parquet file; it is truncated or damaged: get it again")
-    if length > limits.MAX_MEMBERS_BYTES:
-        raise InputError(
-            f"{path}: found a Parquet file's directory of {length:,} bytes; expected at most "
-            f"{limits.MAX_MEMBERS_BYTES:,}; write larger row groups, or raise mizumashi.data.limits.MAX_MEMBERS_BYTES"
-        )
-    return length
+        length = int.from_bytes(tail[:4], "little")
+        if size < 12 or tail[4:] != _MAGIC or not 0 < length <= size - 12:
+            raise InputError(f"{path}: found no end of the Parquet file; it is truncated or damaged: get it again")
+        if length > limits.MAX_MEMBERS_BYTES:
+            raise InputError(
+                f"{path}: found a Parquet file's directory of {length:,} bytes; expected at most "
+                f"{limits.MAX_MEMBERS_BYTES:,}; write larger row groups, or raise "
+                "mizumashi.data.limits.MAX_MEMBERS_BYTES"
+            )
+        file.seek(size - 8 - length)
+        return file.read(length)
 
 
 def _columns(path: Path, file: Any) -> tuple[str, str, tuple[str, ...] | None]:
@@ -239,10 +252,6 @@ def _whole_numbers(labels: Any) -> NDArray[np.int64]:
 def _leaves(file: Any) -> list[Any]:
     schema = file.metadata.schema
     return [schema.column(place) for place in range(file.metadata.num_columns)]
-
-
-def _leaf(file: Any, name: str) -> int:
-    return next(place for place, leaf in enumerate(_leaves(file)) if leaf.path == name)
 
 
 @contextmanager
