@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -25,7 +26,15 @@ ORIGIN = Origin(
     ((HOSTILE[3], HOSTILE[2]), ("seed", "0")),
     (f"Accuracy on {HOSTILE[0]}: 0.5.",),
 )
-formats = pytest.mark.parametrize("format", get_args(Format))
+formats = pytest.mark.parametrize(
+    "format",
+    [
+        pytest.param(
+            each, marks=pytest.mark.skipif(each == "parquet" and not find_spec("pyarrow"), reason="no pyarrow")
+        )
+        for each in get_args(Format)
+    ],
+)
 
 
 @pytest.fixture

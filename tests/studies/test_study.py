@@ -59,6 +59,10 @@ def test_the_kept_sets_mirror_the_source_and_evaluate_agrees(finished: StudyResu
         generated = open_images(finished.path / "runs" / seed / "sets" / "gan@4.npz")
         assert generated.labels.tolist() == source.labels.tolist()
         assert generated.test_start == source.test_start
+        with np.load(finished.path / "runs" / seed / "sets" / "gan@4.npz") as archive:
+            card = archive["README.md"].decode()
+        assert f"| SHA-256 of the real images' contents | {source.train.content_hash()} |" in card
+        assert f"| seed of the drawing | {seed} |" in card
     accuracy, loss = evaluate([source], [source])
     assert accuracy[0, 0, 0] == finished.accuracy("softmax")[0, 0, 0] == 1.0
     assert loss[0, 0, 0] == pytest.approx(finished.loss("softmax")[0, 0, 0], rel=0.1)
