@@ -35,6 +35,8 @@ def test_train_generate_evaluate(
     ]
     assert main(["generate", str(run), "--out", str(tmp_path / "set"), "--per-class", "5", "--format", "idx.gz"]) == 0
     assert open_images(tmp_path / "set").counts.tolist() == [5, 5, 5]
+    card = (tmp_path / "set" / "README.md").read_text()
+    assert f"| SHA-256 of the real images' contents | {open_images(pictures).content_hash()} |" in card
     brighter = write_images(replace(blobs, images=blobs.images + 5), tmp_path / "brighter", "idx")
     capsys.readouterr()
     assert main(["evaluate", str(pictures), str(tmp_path / "set"), "--on", str(brighter)]) == 0
@@ -123,12 +125,18 @@ PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
         ("total", (6, 2), {}),
         ("draw", (6,), {"seed": 8}),
         ("labels", (6,), {}),
-        ("write_stream", ("drawn", "labels", ("a", "b"), Path("OUT"), "npz"), {}),
+        ("origin", (300,), {"seed": 8}),
+        ("write_stream", ("drawn", "labels", ("a", "b"), Path("OUT"), "npz"), {"origin": "origin"}),
     ],
     "generate STUDY --recipe best --out OUT --format npz --images I --target T --data-dir D": [
         ("require_writable", (Path("OUT"), "npz"), {}),
-        ("training_set", (Path("STUDY"), "best"), {"images": "I", "target": "T", "data_dir": Path("D")}),
-        ("write_images", (MIXED, Path("OUT"), "npz"), {}),
+        ("training_set_and_origin", (Path("STUDY"), "best"), {"images": "I", "target": "T", "data_dir": Path("D")}),
+        ("write_images", (MIXED, Path("OUT"), "npz"), {"origin": "origin"}),
+    ],
+    "export RUN --out OUT --step 300": [
+        ("GanRun", (Path("RUN"),), {}),
+        ("snapshot", (300,), {}),
+        ("export_onnx", (Path("OUT"),), {}),
     ],
     "compare A B --seed 3 --data-dir D": [
         ("compare", ("A", "B"), {"seed": 3, "data_dir": Path("D")}),
@@ -172,16 +180,17 @@ def test_every_option_reaches_its_destination(command: str, monkeypatch: pytest.
         total=recorder("total", 6),
         draw=recorder("draw", "drawn"),
         labels=recorder("labels", "labels"),
+        export_onnx=recorder("export_onnx", "written"),
     )
     replaced = {
         "jobs.study": SimpleNamespace(path=tmp_path, verdict="No."),
-        "jobs.training_set": MIXED,
+        "jobs.training_set_and_origin": (MIXED, "origin"),
         "jobs.compare": "compared",
         "report.tables.describe_comparison": "description",
         "jobs.report": None,
         "jobs.evaluate": np.zeros((2, 2, 2, 5)),
         "gan.training.train": SimpleNamespace(path=tmp_path, snapshots=[1]),
-        "gan.run.GanRun": SimpleNamespace(snapshot=recorder("snapshot", snapshot)),
+        "gan.run.GanRun": SimpleNamespace(snapshot=recorder("snapshot", snapshot), origin=recorder("origin", "origin")),
         "data.readers.open_images": "opened",
         "data.writers.require_writable": None,
         "data.writers.write_images": "written",
@@ -217,6 +226,7 @@ TRAINING_NAMES = (
         ("study", "IMAGES", f"target out preset data-dir accelerator {TRAINING_NAMES} {STUDY_NAMES}"),
         ("train", "IMAGES", f"out preset data-dir accelerator resume {TRAINING_NAMES}"),
         ("generate", "RUN", "out step count per-class format seed recipe images target data-dir"),
+        ("export", "RUN", "out step"),
         ("compare", "REAL", "seed data-dir"),
         ("evaluate", "SET...", "on seeds data-dir"),
         ("data", "IMAGES", "out format preprocess resize data-dir"),
@@ -239,7 +249,7 @@ def test_the_option_list_is_known(
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
     assert main(["--help"]) == 0
     shown, said = capsys.readouterr()
-    assert "{study,train,generate,evaluate,compare,data,report}" in shown
+    assert "{study,train,generate,export,evaluate,compare,data,report}" in shown
     assert said == ""
 
 

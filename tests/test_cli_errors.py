@@ -62,6 +62,9 @@ def contents(*folders: Path) -> dict[Path, bytes | None]:
         ("generate RUN --out OUT --count 6 --per-class 2", "found 2 of count (--count), per_class (--per-class)"),
         ("generate RUN --out OUT --count 6 --seed -1", "seed -1"),
         ("generate RUN --out FULL --count 3", "found a folder that is not empty at FULL; expected a new or empty"),
+        ("export FULL --out OUT", "found no GAN run in FULL"),
+        ("export RUN --out OUT --step 3", "found no snapshot at step 3 in RUN; expected one of: 1, 2, 4"),
+        ("export RUN --out FULL", "found a folder at FULL; expected a new file's name; choose another --out"),
         ("generate RUN --out OUT --count 99999999999", "bytes of images; expected at most"),
         ("evaluate PICTURES --on digits", "expected ('left', 'middle', 'right') as in"),
         ("evaluate --on PICTURES", "found 0 training sets, 1 test sets and 1 seeds; expected"),
@@ -109,7 +112,7 @@ def test_bad_input_is_one_line_and_exit_code_2_and_writes_nothing(
     assert contents(tmp_path, pictures, brighter, run) == before
 
 
-COMMANDS = "study, train, generate, evaluate, compare, data, report; see `mizumashi --help`"
+COMMANDS = "study, train, generate, export, evaluate, compare, data, report; see `mizumashi --help`"
 
 
 @pytest.mark.parametrize(

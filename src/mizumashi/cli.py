@@ -20,8 +20,8 @@ from mizumashi.data.formats import Format, Preprocess
 from mizumashi.errors import InputError
 from mizumashi.gan.config import CHECKPOINT_EVERY, GanConfig
 from mizumashi.gan.presets import PRESETS
+from mizumashi.markdown import visible
 from mizumashi.memory import keep_freed_memory
-from mizumashi.report.tables import visible
 from mizumashi.studies.config import StudyConfig
 from mizumashi.usage import explain
 
@@ -149,6 +149,8 @@ class Train:
 class Generate:
     """Draw labelled images from a snapshot of a GAN run, or write the training set of a study's recipe.
 
+    The set carries a dataset card: README.md, in the folder or in the npz file.
+
     Args:
         run_folder: the GAN run's folder; with --recipe a finished study's.
         out: the new set's folder, or file for npz.
@@ -186,11 +188,13 @@ class Generate:
 
     def _mix(self, recipe: str) -> None:
         from mizumashi.data.writers import require_writable, write_images
-        from mizumashi.jobs import training_set
+        from mizumashi.jobs import training_set_and_origin
 
         require_writable(self.out, self.format)
-        images = training_set(self.run_folder, recipe, images=self.images, target=self.target, data_dir=self.data_dir)
-        path = write_images(images, self.out, self.format)
+        images, origin = training_set_and_origin(
+            self.run_folder, recipe, images=self.images, target=self.target, data_dir=self.data_dir
+        )
+        path = write_images(images, self.out, self.format, origin=origin)
         print(f"{visible(str(path))}: {len(images)} images of {len(images.class_names)} classes: {images.name}")
 
     def _draw(self) -> None:
@@ -198,12 +202,39 @@ class Generate:
         from mizumashi.data.writers import write_stream
         from mizumashi.gan.run import GanRun
 
-        snapshot = GanRun(self.run_folder).snapshot(self.step)
+        run = GanRun(self.run_folder)
+        snapshot = run.snapshot(self.step)
         total = snapshot.total(self.count, self.per_class)
         with progress_on_stderr() as progress:
             chunks = snapshot.draw(total, seed=self.seed, progress=progress)
-            path = write_stream(chunks, snapshot.labels(total), snapshot.class_names, self.out, self.format)
+            labels, origin = snapshot.labels(total), run.origin(snapshot.step, seed=self.seed)
+            path = write_stream(chunks, labels, snapshot.class_names, self.out, self.format, origin=origin)
         print(f"{visible(str(path))}: {total} images of {len(snapshot.class_names)} classes from step {snapshot.step}")
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a snapshot of a GAN run as an ONNX file, which draws images without mizumashi.
+
+    Args:
+        run_folder: the GAN run's folder.
+        out: the new file.
+        step: the snapshot (default: the last).
+    """
+
+    stopped: ClassVar[str] = STARTS_OVER
+
+    run_folder: Annotated[Path, Positional, arg(metavar="RUN")]
+    out: Path
+    step: int | None = None
+
+    def run(self) -> None:
+        """Write it."""
+        from mizumashi.gan.run import GanRun
+
+        snapshot = GanRun(self.run_folder).snapshot(self.step)
+        path = snapshot.export_onnx(self.out)
+        print(f"{visible(str(path))}: step {snapshot.step}; inputs latents and labels, output images")
 
 
 @dataclass(frozen=True)
@@ -327,11 +358,12 @@ class Report:
         print(visible(str(self.study / "report.md")))
 
 
-Command = Study | Train | Generate | Evaluate | Compare | Data | Report
+Command = Study | Train | Generate | Export | Evaluate | Compare | Data | Report
 COMMANDS: dict[str, type[Command]] = {
     "study": Study,
     "train": Train,
     "generate": Generate,
+    "export": Export,
     "evaluate": Evaluate,
     "compare": Compare,
     "data": Data,

@@ -24,6 +24,7 @@ from mizumashi.studies.regime import split_target
 from mizumashi.studies.results import StudyResult
 
 if TYPE_CHECKING:
+    from mizumashi.data.card import Origin
     from mizumashi.studies.comparison import SetComparison
 
 _log = logging.getLogger("mizumashi")
@@ -115,16 +116,46 @@ def training_set(
     Raises:
         InputError: the folder holds no finished study, the source is not the study's, or the recipe does not fit.
     """
+    result, chosen = _chosen(study, recipe)
+    return _recipe_set(result, chosen, images, target, data_dir)
+
+
+def training_set_and_origin(
+    study: str | Path,
+    recipe: str = "best",
+    *,
+    images: LabelledImages | str | Path | None = None,
+    target: LabelledImages | str | Path | None = None,
+    data_dir: str | Path | None = None,
+) -> "tuple[LabelledImages, Origin]":
+    """As `training_set`, and what its dataset card says: see `mizumashi.write_images`."""
+    from mizumashi.studies.origin import recipe_origin
+
+    result, chosen = _chosen(study, recipe)
+    return _recipe_set(result, chosen, images, target, data_dir), recipe_origin(result, chosen)
+
+
+def _chosen(study: str | Path, recipe: str) -> tuple[StudyResult, Recipe]:
+    """A finished study, and the recipe of that spelling, or the best."""
+    result = StudyResult.read(study)
+    return result, Recipe.parse(result.verdict.cases[0].best if recipe == "best" else recipe)
+
+
+def _recipe_set(
+    result: StudyResult,
+    chosen: Recipe,
+    images: LabelledImages | str | Path | None,
+    target: LabelledImages | str | Path | None,
+    data_dir: str | Path | None,
+) -> LabelledImages:
     from mizumashi.studies.run import kept_set, material_of
 
-    result = StudyResult.read(study)
-    chosen = Recipe.parse(result.verdict.cases[0].best if recipe == "best" else recipe)
     with files.expect_undamaged(result.path / "results.json", "the study's command writes it again"):
         config = planned_config(result.plan)
         origins = [Path(name) if name and Path(name).is_absolute() else name for name in result.plan["origins"]]
     given = [mine if mine is not None else theirs for mine, theirs in zip((images, target), origins, strict=True)]
     if given[0] is None:
-        raise InputError(f"{study}: found a study of images that have no path; expected them again (--images)")
+        raise InputError(f"{result.path}: found a study of images that have no path; expected them again (--images)")
     plan = _plan(given[0], given[1], config, data_dir)
     if differing := differences(result.plan["source"], plan.describe()["source"], ignore=["name"]):
         raise InputError(

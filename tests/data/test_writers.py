@@ -4,6 +4,7 @@ import tempfile
 import unicodedata
 import zipfile
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -25,7 +26,15 @@ HOSTILE = [
     *("dot.", "tab\there", "line\nbreak", "\x7f", "class-1", "train", "test", "classes.json", "a*?", "%2e", "~", "-rf"),
     *("x" * 300, "犬", "é", unicodedata.normalize("NFD", "é"), "Cat", "cat", "10", "9", "09", "\u202etxt", "😀", "٣"),
 ]
-formats = pytest.mark.parametrize("format", get_args(Format))
+formats = pytest.mark.parametrize(
+    "format",
+    [
+        pytest.param(
+            each, marks=pytest.mark.skipif(each == "parquet" and not find_spec("pyarrow"), reason="no pyarrow")
+        )
+        for each in get_args(Format)
+    ],
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

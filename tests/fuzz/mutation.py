@@ -145,6 +145,18 @@ def change_zip(rng: random.Random, content: bytes) -> bytes:
     return change_bytes(rng, content)
 
 
+def change_tar(rng: random.Random, content: bytes) -> bytes:
+    """Change a header of a tar file and make its checksum right, or change any bytes."""
+    starts = range(0, len(content) - 511, 512)
+    if rng.random() < 0.3 or not starts:
+        return change_bytes(rng, content)
+    start = rng.choice(starts)
+    header = bytearray(change_bytes(rng, content[start : start + 512])[:512].ljust(512, b"\0"))
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return content[:start] + bytes(header) + content[start + 512 :]
+
+
 def change_json(rng: random.Random, content: bytes) -> bytes:
     """Put an odd value anywhere in a JSON document, or change the bytes."""
     if rng.random() < 0.7:

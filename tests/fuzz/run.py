@@ -54,7 +54,11 @@ def main() -> int:
     for name in options.target or READERS:
         words = ["--worker", name, "--inputs", options.inputs, "--engine", options.engine, "--seed", options.seed]
         command = [sys.executable, __file__, *map(str, words), "--keep", str(options.keep)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "1",
+            "ARROW_DEFAULT_MEMORY_POOL": "system",
+        }
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
         totals[name] = json.loads(done.stdout.splitlines()[-1])
         print(name, json.dumps(totals[name]), file=sys.stderr, flush=True)

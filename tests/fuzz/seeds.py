@@ -5,6 +5,7 @@ import io
 import json
 import os
 import struct
+import tarfile
 import zipfile
 import zlib
 from functools import cache
@@ -47,6 +48,41 @@ def npz() -> list[bytes]:
     return [_saved(np.savez, own), _saved(np.savez_compressed, own), _saved(np.savez, keras)] + [
         _saved(np.savez_compressed, arrays) for arrays in (wide, examples)
     ]
+
+
+def tars() -> list[bytes]:
+    """WebDataset shards: ours, and with extended headers and folders in them."""
+    made = []
+    for format in (tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT):
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w", format=format) as archive:
+            folder = tarfile.TarInfo("a")
+            folder.type, folder.mtime = tarfile.DIRTYPE, 1.5 if format == tarfile.PAX_FORMAT else 1
+            archive.addfile(folder)
+            for index, label in enumerate(LABELS):
+                for ending, inside in (("png", png((3, 2))), ("cls", b"%d" % label)):
+                    member = tarfile.TarInfo(f"a/{index}.{ending}")
+                    member.size, member.mtime = len(inside), folder.mtime
+                    archive.addfile(member, io.BytesIO(inside))
+        made.append(content.getvalue())
+    return made
+
+
+def parquets() -> list[bytes]:
+    """As `datasets` writes them: stored, packed, with dictionaries and without, in one row group and in several."""
+    import pyarrow
+    from pyarrow import parquet
+
+    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": ["a", "b"]}}
+    rows = {"image": [{"bytes": png((3, 2)), "path": None}] * 6, "label": LABELS.astype(int).tolist()}
+    table = pyarrow.table(rows).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    made = []
+    for compression in ("none", "snappy"):
+        for options in ({}, {"use_dictionary": False}, {"row_group_size": 2, "store_schema": False}):
+            content = io.BytesIO()
+            parquet.write_table(table, content, compression=compression, **options)
+            made.append(content.getvalue())
+    return made
 
 
 def images() -> list[bytes]:

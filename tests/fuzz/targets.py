@@ -61,6 +61,22 @@ def npz(content: bytes, folder: Path) -> None:
     read_or_refuse(lambda: map_npz(path, "labels"))
 
 
+def tar(content: bytes, folder: Path) -> None:
+    """A WebDataset shard."""
+    path = folder / "train-0.tar"
+    path.write_bytes(content)
+    read_or_refuse(lambda: open_images(folder))
+    read_or_refuse(lambda: open_images(path))
+
+
+def parquet(content: bytes, folder: Path) -> None:
+    """A Parquet file."""
+    path = folder / "train-0.parquet"
+    path.write_bytes(content)
+    read_or_refuse(lambda: open_images(folder))
+    read_or_refuse(lambda: open_images(path))
+
+
 def image(content: bytes, folder: Path) -> None:
     """An image file."""
     path = folder / "x.png"
@@ -351,6 +367,8 @@ READERS = {
     "idx": Reader(idx, seeds.idx),
     "idx.gz": Reader(idx_gz, seeds.idx_gz, mutation.change_gzip),
     "npz": Reader(npz, seeds.npz, mutation.change_zip),
+    "webdataset": Reader(tar, seeds.tars, mutation.change_tar),
+    "parquet": Reader(parquet, seeds.parquets),
     "image": Reader(image, seeds.images, mutation.change_image),
     "image folder": Reader(image_folder, seeds.trees),
     "classes.json": Reader(class_names, seeds.class_names, mutation.change_json),

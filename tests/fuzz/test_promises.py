@@ -8,6 +8,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from targets import READERS
 
 from mizumashi.errors import InputError
 
-SETS = ("idx", "idx.gz", "npz", "image", "image folder", "classes.json", "archive")
+SETS = ("idx", "idx.gz", "npz", "webdataset", "image", "image folder", "classes.json", "archive")
+SETS += ("parquet",) if find_spec("pyarrow") else ()
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

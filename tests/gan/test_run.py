@@ -146,3 +146,21 @@ def test_differences_go_through_nested_descriptions_both_ways():
     assert differences(there, here, ignore=("images.name", "gan", "new", "old")) == []
     assert differences(there, here, ignore=("name", "images.count"))[1] == "images.name is 'a' there and 'b' here"
     assert differences({"gan": 3}, {"gan": {}}) == ["gan is 3 there and {} here"]
+
+
+def test_a_card_says_which_images_seeds_and_stage_made_a_set(blobs: LabelledImages, run: GanRun, tmp_path: Path):
+    origin = run.origin(4, seed=7)
+    facts = dict(origin.facts)
+    assert origin.title == "gan@4 of blobs"
+    assert facts["real images"] == "blobs: 240 images of 16 x 16 pixels"
+    assert facts["SHA-256 of the real images' contents"] == blobs.content_hash()
+    assert (facts["seed of the GAN"], facts["seed of the drawing"]) == ("0", "7")
+    assert facts["stage"] == "step 4 of 6"
+    assert str(tmp_path) not in str(origin)
+    shares = run.variation()[4]
+    (score,) = origin.scores
+    assert f"{min(shares):.2f} to {max(shares):.2f}" in score
+    (run.path / "log.jsonl").unlink()
+    assert run.origin().scores == ()
+    with pytest.raises(InputError, match="found no snapshot at step 5"):
+        run.origin(5)

@@ -81,6 +81,8 @@ def small_jobs(inputs: Inputs) -> dict[str, Job]:
         "generate idx": Job((*generate, "--count", "40000"), "set", whole=True),
         "generate folder": Job((*generate, "--count", "2000", "--format", "folder"), "set", whole=True),
         "generate npz": Job((*generate, "--count", "40000", "--format", "npz"), "set.npz", whole=True),
+        "generate parquet": Job((*generate, "--count", "2000", "--format", "parquet"), "set", whole=True),
+        "generate webdataset": Job((*generate, "--count", "2000", "--format", "webdataset"), "set", whole=True),
         "study": Job((*study, *recipes, "--seeds", "2"), "study", kept),
     }
 

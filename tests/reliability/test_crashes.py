@@ -24,7 +24,9 @@ def test_killed_a_hundred_times_nothing_is_lost():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["train", "generate idx", "generate folder", "generate npz"])
+@pytest.mark.parametrize(
+    "name", ["train", *(f"generate {format}" for format in ("idx", "folder", "npz", "parquet", "webdataset"))]
+)
 def test_killed_in_place_of_every_single_call_nothing_is_lost(
     server: Server, inputs: Inputs, tmp_path: Path, name: str
 ):

@@ -20,7 +20,8 @@ from small_jobs import Inputs, Job, Reference, small_jobs, undisturbed
 
 pytestmark = pytest.mark.slow
 
-EACH = ("train", "generate idx", "generate folder", "generate npz", "study")
+SETS = ("generate idx", "generate folder", "generate npz", "generate parquet", "generate webdataset")
+EACH = ("train", *SETS, "study")
 
 EXT4_IOC_SHUTDOWN, WITHOUT_FLUSHING_THE_JOURNAL = 0x8004587D, 2  # linux/ext4.h
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from mizumashi.report.tables import legible, markdown, visible
+from mizumashi.markdown import legible, markdown, visible
 
 # The names of others: markup, line ends, terminal escapes, directions, links, entities, formulas.
 HOSTILE = [

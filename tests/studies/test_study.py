@@ -17,7 +17,7 @@ from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig
-from mizumashi.jobs import evaluate, study, training_set
+from mizumashi.jobs import evaluate, study, training_set, training_set_and_origin
 from mizumashi.measure.statistics import bootstrap_interval
 from mizumashi.progress import silent
 from mizumashi.report.page import draw
@@ -59,6 +59,10 @@ def test_the_kept_sets_mirror_the_source_and_evaluate_agrees(finished: StudyResu
         generated = open_images(finished.path / "runs" / seed / "sets" / "gan@4.npz")
         assert generated.labels.tolist() == source.labels.tolist()
         assert generated.test_start == source.test_start
+        with np.load(finished.path / "runs" / seed / "sets" / "gan@4.npz") as archive:
+            card = archive["README.md"].decode()
+        assert f"| SHA-256 of the real images' contents | {source.train.content_hash()} |" in card
+        assert f"| seed of the drawing | {seed} |" in card
     accuracy, loss = evaluate([source], [source])
     assert accuracy[0, 0, 0] == finished.accuracy("softmax")[0, 0, 0] == 1.0
     assert loss[0, 0, 0] == pytest.approx(finished.loss("softmax")[0, 0, 0], rel=0.1)
@@ -150,6 +154,31 @@ def test_a_recipes_training_set_can_be_had_again(choosing: StudyResult, source: 
         training_set(choosing.path)
     with pytest.raises(InputError, match="found other images than the study's: "):
         training_set(choosing.path, images=target, target=source)
+
+
+def test_a_recipes_card_says_what_it_is_made_of_and_what_the_study_found(
+    choosing: StudyResult, source: LabelledImages, target: LabelledImages
+):
+    _, origin = training_set_and_origin(choosing.path, "real+gan@2..4", images=source, target=target)
+    facts = dict(origin.facts)
+    assert facts["SHA-256 of the real images' contents"] == source.content_hash()
+    assert facts["recipe"] == "real+gan@2..4"
+    assert facts["stages"] == "steps 2, 4 of 4"
+    assert facts["target images among the real ones"] == "15 of negatives"
+    assert str(choosing.path) not in str(origin)
+    assert "real images and of images drawn from a GAN: 50% of them" in origin.made
+    assert (origin.generated, origin.tags) == ("some", ("synthetic", "gan"))
+    assert set(str(choosing.verdict).splitlines()) <= set(origin.scores)
+    place = choosing.tests.index("negatives")
+    means = choosing.accuracy("softmax")[:, place].mean(axis=1)
+    row = choosing.recipes("softmax").index("gan@2..4")
+    _, alone = training_set_and_origin(choosing.path, "gan@2..4", images=source, target=target)
+    expected = f"Accuracy of softmax on negatives: {means[row]:.3f} (of real: {means[0]:.3f}), the mean over 2 seeds."
+    assert expected in alone.scores
+    assert alone.generated == "all"
+    _, real = training_set_and_origin(choosing.path, "real+classical", images=source, target=target)
+    assert (real.generated, real.tags) == ("none", ())
+    assert "stages" not in dict(real.facts)
 
 
 def test_a_finished_study_is_not_done_again(

@@ -88,7 +88,7 @@ class Recorder:
 
             return SimpleNamespace(draw=draw, class_names=images.class_names)
 
-        return SimpleNamespace(snapshot=snapshot)
+        return SimpleNamespace(snapshot=snapshot, origin=lambda step, seed: None)
 
     def train_softmax(
         self, sets: list[LabelledImages], seeds: list[int], config: SoftmaxConfig | None = None, **_: object

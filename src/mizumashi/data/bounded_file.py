@@ -7,6 +7,18 @@ from pathlib import Path
 _SMALL = 2**16  # bytes
 
 
+class BoundedBytes(io.BytesIO):
+    """Bytes in memory as a file, which knows its length.
+
+    Args:
+        content: what the file holds.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.length = len(content)
+
+
 class BoundedFile(io.BufferedReader):
     """A file that is asked for no more than it holds: Python makes room for all that is asked for, there or not.
 

@@ -2,5 +2,5 @@
 
 from typing import Literal
 
-Format = Literal["idx", "idx.gz", "folder", "npz"]
+Format = Literal["idx", "idx.gz", "folder", "npz", "parquet", "webdataset"]
 Preprocess = Literal["mnist-style"]

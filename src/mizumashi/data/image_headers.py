@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mizumashi.data import limits
-from mizumashi.data.bounded_file import BoundedFile
+from mizumashi.data.bounded_file import BoundedBytes, BoundedFile
 from mizumashi.errors import InputError
 
 MOST_TEXTS = 8
@@ -25,7 +25,7 @@ MOST_COMMENTS = 1000
 _PLAIN_KINDS = (1, 2, 6, 7)  # of a TIFF's values: bytes and text, which stay as they are
 
 
-def require_modest_header(path: Path, file: BoundedFile) -> None:
+def require_modest_header(path: Path, file: BoundedFile | BoundedBytes) -> None:
     """Raise `InputError` if Pillow would allocate much more for the file's header than the file holds.
 
     A file that is of no known format, or damaged, passes: Pillow says so better.

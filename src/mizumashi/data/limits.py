@@ -33,7 +33,7 @@ MAX_NAMES_BYTES = 2 * 2**20
 """The size of a file of class names."""
 
 MAX_MEMBERS_BYTES = 4 * 2**20
-"""The size of a zip archive's directory: some 40,000 members."""
+"""The size of a zip archive's directory, some 40,000 members, and of a Parquet file's footer."""
 
 _DEFLATE_RATIO = 1032  # deflate cannot shrink data more than this
 

@@ -102,6 +102,11 @@ class NpzWriter:
         with self._archive.open(f"{key}.npy", "w", force_zip64=True) as file:
             npy.write_array(file, array, allow_pickle=False)
 
+    def write_text(self, name: str, text: bytes) -> None:
+        """Write a member that is no array; NumPy gives it as bytes."""
+        with self._archive.open(name, "w", force_zip64=True) as file:
+            file.write(text)
+
     @contextmanager
     def append(self, key: str, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
         """Write the header of a uint8 array; its elements in C order are then written to the file given."""

@@ -11,17 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi.data import catalog, limits
+from mizumashi.data.encoded import EncodedSet, shards
 from mizumashi.data.folders import list_image_files, read_class_names, visible
 from mizumashi.data.formats import Preprocess
 from mizumashi.data.idx import idx_dimensions, read_idx
 from mizumashi.data.image_files import read_image
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import npz_keys, read_npz
+from mizumashi.data.parquet import is_parquet, read_parquets
 from mizumashi.data.preprocess import mnist_style
 from mizumashi.data.resize import require_side, resize_image
+from mizumashi.data.tars import is_tar, read_tars
 from mizumashi.errors import InputError, nearest
 
-_FORMATS = "IDX files, NPZ, a folder with one sub-folder per class, or one of images named by their label"
+_FORMATS = (
+    "IDX files, NPZ, Parquet, WebDataset, a folder with one sub-folder per class, or one of images named by their label"
+)
 _KERAS = ("x_train", "y_train", "x_test", "y_test")
 _TEST = re.compile(r"(?<![a-z])(t10k|test)", re.IGNORECASE)  # in the name of a test part's file
 _Named = Iterable[tuple[str, NDArray[np.uint8]]]
@@ -48,6 +53,13 @@ def open_images(
     - A folder of images whose file names begin with the label (one character), as FaxOCR's.
     - NPZ with `images`, `labels`, `class_names` (optional), `test_start` (optional), or with Keras's
       `x_train`, `y_train`, `x_test`, `y_test`.
+
+    - Parquet files of images and labels as the Hugging Face hub has them (pip install 'mizumashi[hub]'): a folder
+      with `train-...parquet` and, where there are parts, `test-...parquet`, there or in `data`; or one file.
+    - WebDataset shards, with an image and a `.cls` file of its label in each sample: a folder with `train-...tar` and,
+      where there are parts, `test-...tar`; or one file. Class names come from classes.json.
+
+    A README.md, the dataset card of a generated set, is left out.
 
     Image files may be PNG, JPEG, BMP, GIF, PNM, TIFF or WebP; see `mizumashi.data.image_files.read_image` for
     how palettes and transparency are read.
@@ -118,9 +130,17 @@ def _open_path(path: Path, preprocess: Preprocess | None, resize: int | None) ->
     if path.is_dir():
         if any(idx_dimensions(entry) for entry in visible(path) if entry.is_file()):
             images = _read_idx_folder(path)
+        elif files := shards(path, ".parquet"):
+            return _read_encoded(path, read_parquets(files), preprocess, resize)
+        elif files := shards(path, ".tar"):
+            return _read_encoded(path, read_tars(files), preprocess, resize)
         else:
             return _read_image_folder(path, preprocess, resize)
     elif path.is_file():
+        if is_parquet(path):
+            return _read_encoded(path, read_parquets([[path]]), preprocess, resize)
+        if is_tar(path):
+            return _read_encoded(path, read_tars([[path]]), preprocess, resize)
         images = _read_file(path)
     else:
         raise InputError(
@@ -146,6 +166,13 @@ def _read_image_folder(folder: Path, preprocess: Preprocess | None, resize: int 
     pixels = _stack(_shaped(source, len(files.paths), folder, preprocess, resize), len(files.paths), folder, stored)
     labels = np.array(files.labels, np.int64)
     return LabelledImages(pixels, labels, files.class_names, folder.resolve().name, files.test_start)
+
+
+def _read_encoded(path: Path, found: EncodedSet, preprocess: Preprocess | None, resize: int | None) -> LabelledImages:
+    source: _Named = ((name, read_image(Path(name), content)) for name, content in found.images())
+    count, stored = len(found.labels), found.stored if resize is None and preprocess is None else None
+    pixels = _stack(_shaped(source, count, path, preprocess, resize), count, path, stored)
+    return _assemble(path, pixels, found.labels, found.class_names, found.test_start)
 
 
 def _stack(source: _Named, count: int, folder: Path, stored: int | None = None) -> NDArray[np.uint8]:

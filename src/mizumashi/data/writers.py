@@ -7,14 +7,17 @@ from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from mizumashi.data.card import CARD, Origin, card_text
 from mizumashi.data.folders import class_folders, natural_order, write_class_names
 from mizumashi.data.formats import Format
 from mizumashi.data.idx import new_idx
+from mizumashi.data.image_files import as_picture, png_bytes
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import new_npz
+from mizumashi.data.parquet import new_parquet, require_pyarrow
 from mizumashi.data.readers import require_classes
+from mizumashi.data.tars import SHARD, new_tar
 from mizumashi.errors import InputError, nearest
 from mizumashi.files import (
     forget_killed_writer,
@@ -26,7 +29,7 @@ from mizumashi.files import (
 )
 
 
-def write_images(images: LabelledImages, path: str | Path, format: Format) -> Path:
+def write_images(images: LabelledImages, path: str | Path, format: Format, *, origin: Origin | None = None) -> Path:
     """Write labelled images; arguments, result and errors as for `write_stream`.
 
     Example:
@@ -37,7 +40,8 @@ def write_images(images: LabelledImages, path: str | Path, format: Format) -> Pa
         >>> path.name, open_images(path).equals(images)
         ('pets.npz', True)
     """
-    return write_stream([images.images], images.labels, images.class_names, path, format, images.test_start)
+    chunks, test_start = [images.images], images.test_start
+    return write_stream(chunks, images.labels, images.class_names, path, format, test_start, origin=origin)
 
 
 def write_stream(
@@ -47,6 +51,8 @@ def write_stream(
     path: str | Path,
     format: Format,
     test_start: int | None = None,
+    *,
+    origin: Origin | None = None,
 ) -> Path:
     """Write labelled images that arrive in chunks, as when they are drawn; one chunk is held at a time.
 
@@ -60,6 +66,14 @@ def write_stream(
       file system cannot hold becomes the folder `class-NUMBER`, and classes.json has the names.
     - "npz": one file with `images`, `labels`, `class_names` and, where there are parts, `test_start`, not
       compressed; `.npz` is added to the name where it lacks.
+    - "parquet": a folder that `datasets.load_dataset` reads: `data/train-00000-of-00001.parquet` and, where there
+      are parts, `data/test-00000-of-00001.parquet`, with the columns image (PNG) and label, and the class names.
+    - "webdataset": a folder of tar files, `train-000000.tar` and so on, of 10,000 images each, `test-000000.tar` and
+      so on where there are parts; of an image numbered 7, `0007.png` and `0007.cls`, which holds its label.
+      classes.json has the class names where they are not the labels' numbers.
+
+    Where `origin` is given, the set carries a dataset card (see `mizumashi.data.card`): README.md in its folder, and in
+    an NPZ file, which is a zip archive, the member README.md. `open_images` leaves it out.
 
     Equal images give equal files, byte by byte, with the same versions of the libraries.
 
@@ -70,6 +84,7 @@ def write_stream(
         path: a new or empty folder; for "npz" a new file.
         format: see above.
         test_start: where the set has parts, the index of the first test image.
+        origin: what made the set, for its card; None for none.
 
     Returns:
         The path that was written.
@@ -81,17 +96,18 @@ def write_stream(
     """
     require_writable(path, format)
     target = _target(path, format)
-    plan = _Plan(labels, tuple(class_names), test_start)
+    plan = _Plan(labels, tuple(class_names), test_start, format, origin)
     plan.require_usable(target)
     with sole_writer(target):
         if format == "npz":
             _write_npz(chunks, plan, target)
             return target
         with whole_folder(target) as folder:
-            if format == "folder":
-                _write_class_folders(chunks, plan, folder)
-            else:
-                _write_idx(chunks, plan, folder, compressed=format == "idx.gz")
+            stream = _Stream(chunks, len(labels))
+            _FOLDER_WRITERS[format](stream, plan, folder)
+            stream.require_end()
+            if origin is not None:
+                (folder / CARD).write_bytes(plan.card(stream.shape))
     return target
 
 
@@ -117,6 +133,8 @@ def require_writable(path: str | Path, format: Format) -> None:
     if format not in get_args(Format):
         known = get_args(Format)
         raise InputError(f"found format {format!r}{nearest(format, known)}; expected one of {', '.join(known)}")
+    if format == "parquet":
+        require_pyarrow()
     if not Path(path).name:
         raise InputError(f"found {str(path)!r} as the place to write to; expected a new name; choose another --out")
     target = _target(path, format)
@@ -146,6 +164,8 @@ class _Plan:
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     test_start: int | None
+    format: Format
+    origin: Origin | None
 
     def require_usable(self, path: Path) -> None:
         """Hold the set to what `open_images` demands, and class names to what a file can hold."""
@@ -156,6 +176,20 @@ class _Plan:
                 raise InputError(
                     f"{path}: found class name {name!r}; expected text that a file can hold; rename the class"
                 )
+
+    def card(self, shape: tuple[int, ...]) -> bytes:
+        """The dataset card of a set that has an origin; `shape` is an image's."""
+        assert self.origin is not None, "only generated sets have a card"
+        return card_text(self.origin, self.labels, self.class_names, shape, self.format, self.test_start).encode()
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the class names are the labels' numbers."""
+        return self.class_names == tuple(map(str, range(len(self.class_names))))
+
+    def key(self, index: int) -> str:
+        """The number of an image, so long that sorting by text sorts by number."""
+        return f"{index:0{len(str(len(self.labels) - 1))}d}"
 
     @property
     def parts(self) -> list[tuple[str, int, int]]:
@@ -210,10 +244,10 @@ def _alike(chunks: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         yield chunk
 
 
-def _write_idx(chunks: Iterable[NDArray[np.uint8]], plan: _Plan, folder: Path, *, compressed: bool) -> None:
+def _write_idx(stream: _Stream, plan: _Plan, folder: Path) -> None:
     if len(plan.class_names) > 256:
         raise InputError(f"found {len(plan.class_names)} classes; expected at most 256 in IDX; choose npz or folder")
-    stream = _Stream(chunks, len(plan.labels))
+    compressed = plan.format == "idx.gz"
     shape = stream.shape if stream.shape[2] == 3 else stream.shape[:2]
     ending = "-ubyte.gz" if compressed else "-ubyte"
     prefixes = {"": "", "train": "train-", "test": "t10k-"}
@@ -225,28 +259,59 @@ def _write_idx(chunks: Iterable[NDArray[np.uint8]], plan: _Plan, folder: Path, *
         labels = folder / f"{prefixes[part]}labels-idx1{ending}"
         with new_idx(labels, (stop - start,), compressed=compressed) as file:
             file.write(plan.labels[start:stop].astype(np.uint8).tobytes())
-    stream.require_end()
-    if plan.class_names != tuple(map(str, range(len(plan.class_names)))):
+    if not plan.numbered:
         write_class_names(folder, plan.class_names)
 
 
-def _write_class_folders(chunks: Iterable[NDArray[np.uint8]], plan: _Plan, folder: Path) -> None:
+def _write_class_folders(stream: _Stream, plan: _Plan, folder: Path) -> None:
     names = class_folders(plan.class_names)
     folders = [names[name] for name in plan.class_names]
-    width = len(str(len(plan.labels) - 1))
-    stream = _Stream(chunks, len(plan.labels))
     for part, start, stop in plan.parts:
         for label in np.unique(plan.labels[start:stop]):
             (folder / part / folders[label]).mkdir(parents=True)
         index = start
         for piece in stream.take(stop - start):
             for image in piece:
-                file = folder / part / folders[plan.labels[index]] / f"{index:0{width}d}.png"
-                Image.fromarray(image if image.shape[2] == 3 else image[..., 0]).save(file)
+                as_picture(image).save(folder / part / folders[plan.labels[index]] / f"{plan.key(index)}.png")
                 index += 1
-    stream.require_end()
     if natural_order(folders) != plan.class_names:
         write_class_names(folder, plan.class_names)
+
+
+def _write_parquet(stream: _Stream, plan: _Plan, folder: Path) -> None:
+    (folder / "data").mkdir()
+    for part, start, stop in plan.parts:
+        with new_parquet(folder / "data" / f"{part or 'train'}-00000-of-00001.parquet", plan.class_names) as file:
+            for index, png in _pngs(stream, start, stop):
+                file.write(png, int(plan.labels[index]))
+
+
+def _write_tars(stream: _Stream, plan: _Plan, folder: Path) -> None:
+    for part, start, stop in plan.parts:
+        for number, first in enumerate(range(start, stop, SHARD)):
+            with new_tar(folder / f"{part or 'train'}-{number:06d}.tar") as file:
+                for index, png in _pngs(stream, first, min(first + SHARD, stop)):
+                    file.write(plan.key(index), png, int(plan.labels[index]))
+    if not plan.numbered:
+        write_class_names(folder, plan.class_names)
+
+
+def _pngs(stream: _Stream, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+    """The next images, `start` ... `stop - 1` of the set, as PNG files."""
+    index = start
+    for piece in stream.take(stop - start):
+        for image in piece:
+            yield index, png_bytes(image)
+            index += 1
+
+
+_FOLDER_WRITERS = {
+    "idx": _write_idx,
+    "idx.gz": _write_idx,
+    "folder": _write_class_folders,
+    "parquet": _write_parquet,
+    "webdataset": _write_tars,
+}
 
 
 def _write_npz(chunks: Iterable[NDArray[np.uint8]], plan: _Plan, path: Path) -> None:
@@ -260,3 +325,5 @@ def _write_npz(chunks: Iterable[NDArray[np.uint8]], plan: _Plan, path: Path) -> 
         archive.write("class_names", np.array(plan.class_names))
         if plan.test_start is not None:
             archive.write("test_start", np.array(plan.test_start))
+        if plan.origin is not None:
+            archive.write_text(CARD, plan.card(stream.shape))

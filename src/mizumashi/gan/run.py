@@ -1,7 +1,9 @@
 """A GAN run on disk: its description, its log and its snapshots."""
 
 import shutil
+from collections.abc import Mapping
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +14,7 @@ from torch import nn
 
 from mizumashi import files
 from mizumashi.data import limits
+from mizumashi.data.card import Origin
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
@@ -213,6 +216,49 @@ class GanRun:
         """
         return checkpoint.read_log(self.path).variation
 
+    def origin(self, step: int | None = None, *, seed: int = 0) -> Origin:
+        """What the dataset card says of images drawn from a snapshot (see `mizumashi.write_images`).
+
+        Args:
+            step: the snapshot's, by default the last.
+            seed: of the drawing.
+
+        Raises:
+            InputError: no snapshot was kept at that step.
+
+        Example:
+            `write_images(run.snapshot(600).sample(100), "set", "parquet", origin=run.origin(600))` writes a set that
+            says where it comes from.
+        """
+        step = self.snapshot(step).step
+        config, images = self.description["config"], self.description["images"]
+        return Origin(
+            title=f"gan@{step} of {images.get('name')}",
+            made=f"Drawn from a label-conditional GAN after {step} of {config['steps']} steps of training.",
+            facts=(
+                *source_facts(images),
+                ("GAN trained with", _versions(self.description)),
+                ("seed of the GAN", str(config["seed"])),
+                ("stage", f"step {step} of {config['steps']}"),
+                ("precision", config["precision"]),
+                ("drawn with", f"torch {version('torch')}, numpy {version('numpy')}"),
+                ("seed of the drawing", str(seed)),
+            ),
+            scores=self._scores(step),
+        )
+
+    def _scores(self, step: int) -> tuple[str, ...]:
+        try:
+            shares = self.variation().get(step)
+        except InputError:  # the log says nothing of the weights, which are what is drawn from
+            return ()
+        if not shares:
+            return ()
+        return (
+            f"Variation within a class, as a share of the real images': {min(shares):.2f} to {max(shares):.2f} over "
+            "the classes (0: all images of a class are alike).",
+        )
+
     def reopen(self) -> None:
         """Make an unfinished run ready to go on: from its checkpoint, or from the start.
 
@@ -238,6 +284,21 @@ class GanRun:
 
     def _picture_path(self, step: int) -> Path:
         return self.path / "pictures" / f"step-{step:06d}.png"
+
+
+def source_facts(images: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What a dataset card says of real images, from what `LabelledImages.describe` gave."""
+    size = " x ".join(map(str, images["size"]))
+    return (
+        ("real images", f"{images.get('name')}: {images.get('count')} images of {size} pixels"),
+        ("SHA-256 of the real images' contents", str(images.get("sha256"))),
+    )
+
+
+def _versions(description: Mapping[str, Any]) -> str:
+    """The versions that a run was made with; config.json may say anything there."""
+    versions = description.get("versions")
+    return ", ".join(f"{name} {number}" for name, number in versions.items()) if isinstance(versions, dict) else "?"
 
 
 def _require_own(description: dict[str, Any]) -> None:

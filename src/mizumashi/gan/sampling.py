@@ -1,5 +1,6 @@
 """A snapshot draws labelled images, one seed per image."""
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file
 from scipy.special import ndtri
+from torch import Tensor, nn
 
 from mizumashi import files
 from mizumashi.data import limits
@@ -171,24 +173,64 @@ class Snapshot:
             )
         return labels.astype(np.int64)
 
+    def export_onnx(self, path: str | Path) -> Path:
+        """Write the generator as an ONNX file, which runs without mizumashi; see `mizumashi.gan.export.export_onnx`."""
+        from mizumashi.gan.export import export_onnx
+
+        return export_onnx(self, path)
+
     @cached_property
-    def _generator(self) -> Generator:
+    def generator(self) -> Generator:
+        """The generator in float32, its running statistics folded into the weights.
+
+        Raises:
+            InputError: the file is damaged.
+        """
         with files.expect_undamaged(self.path, "remove it, and train into the run's folder again to remake it"):
             with torch.device("meta"):  # shapes without numbers: nothing is allocated, whatever the run describes
                 generator = Generator(self.shape)
             _require_weights(self.path, generator)
             generator.load_state_dict(load_file(self.path), assign=True)
         quick: Generator = folded(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return quick.bfloat16() if self.precision == "bf16-mixed" else quick
+        return quick
+
+    @cached_property
+    def _drawing(self) -> "Drawing":
+        quick = copy.deepcopy(self.generator).bfloat16() if self.precision == "bf16-mixed" else self.generator
+        return Drawing(quick)
 
     @torch.inference_mode()
     def _chunk(self, indices: NDArray[np.int64], chosen: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
-        generator = self._generator  # before the latents, whose size its weights vouch for
+        drawing = self._drawing  # before the latents, whose size its weights vouch for
         drawn = torch.from_numpy(latents(indices, self.shape.latent_size, seed))
-        labels = torch.from_numpy(chosen)
-        painted = generator(drawn.to(generator.project.weight.dtype), labels).float()
-        pixels: NDArray[np.uint8] = ((painted + 1) * 127.5).round_().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        pixels: NDArray[np.uint8] = drawing(drawn, torch.from_numpy(chosen)).numpy()
         return np.ascontiguousarray(pixels)
+
+
+class Drawing(nn.Module):
+    """A generator and what makes images of what it paints.
+
+    Args:
+        generator: in the precision to draw in.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Draw images.
+
+        Args:
+            latents: N x Z, float32.
+            labels: N, int64.
+
+        Returns:
+            N x S x S x C, uint8.
+        """
+        painted = self.generator(latents.to(self.generator.project.weight.dtype), labels).float()
+        pixels: Tensor = ((painted + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return pixels
 
 
 def _require_weights(path: Path, generator: Generator) -> None:

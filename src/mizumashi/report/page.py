@@ -14,11 +14,11 @@ from mizumashi import files
 from mizumashi.data.npz import read_npz
 from mizumashi.gan.collapse import COLLAPSED
 from mizumashi.gan.presets import PRESETS
+from mizumashi.markdown import legible, markdown
 from mizumashi.measure.embedding import SharedMap
 from mizumashi.measure.power import FEWEST_SEEDS, LEVEL
 from mizumashi.progress import Progress, silent
 from mizumashi.report import figures, tables
-from mizumashi.report.tables import legible
 from mizumashi.studies.choice import Choice
 from mizumashi.studies.results import StudyResult
 from mizumashi.studies.verdict import Verdict
@@ -317,7 +317,7 @@ def _gains(result: StudyResult) -> str:
     def table(classifier: str) -> str:
         gains = [result.gains(classifier, test) for test in result.tests]
         rows = [[recipe, *(tables.points(of_test[recipe]) for of_test in gains)] for recipe in gains[0]]
-        return tables.markdown(["recipe", *result.tests], rows)
+        return markdown(["recipe", *result.tests], rows)
 
     return _headed(result, table)
 
@@ -339,7 +339,7 @@ def _distances(result: StudyResult) -> str:
             return f"{found[0].accuracy:.3f} ({found[0].low:.3f} to {found[0].high:.3f})"
         return tables.spread(np.array([each.accuracy for each in found]))
 
-    return tables.markdown(["stage", "told from real"], [[stage, told(stage)] for stage in result.stages])
+    return markdown(["stage", "told from real"], [[stage, told(stage)] for stage in result.stages])
 
 
 def _collapse(result: StudyResult) -> str:
@@ -358,4 +358,4 @@ def _collapse(result: StudyResult) -> str:
         if found:  # runs of older versions do not tell
             share, name, seed = min(found)
             rows.append([stage, f"{share:.2f} (class {name}, seed {seed})", "yes" if share < COLLAPSED else "no"])
-    return tables.markdown(["stage", "varies least", "collapsed"], rows)
+    return markdown(["stage", "varies least", "collapsed"], rows)

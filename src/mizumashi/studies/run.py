@@ -175,5 +175,6 @@ def _generated_set(
         snapshot, trained = run.snapshot(step), plan.generated_labels(real)
         labels = np.concatenate([np.array(trained, np.int64), plan.source.test.labels])
         chunks = snapshot.draw(len(labels), labels=labels, seed=seed, progress=progress)
-        write_stream(chunks, labels, snapshot.class_names, path, "npz", test_start=len(trained))
+        origin = run.origin(step, seed=seed)
+        write_stream(chunks, labels, snapshot.class_names, path, "npz", test_start=len(trained), origin=origin)
     return kept_set(path, step)
