@@ -139,6 +139,36 @@ def test_gains_come_with_the_interval_that_suits_the_test_set(choosing: StudyRes
     assert f"{of_real['real+smote'].mean:+.1f} (" in table
 
 
+def test_accuracies_come_with_their_intervals_and_confusions_agree_with_them(choosing: StudyResult):
+    accuracy = choosing.accuracy("softmax").mean(axis=2)
+    for column, test in enumerate(choosing.tests):
+        found = choosing.accuracies("softmax", test)
+        assert list(found) == choosing.recipes("softmax")
+        for row, (mean, low, high) in enumerate(found.values()):
+            assert mean == pytest.approx(accuracy[row, column])
+            assert 0 <= low <= mean + 1e-9
+            assert mean - 1e-9 <= high <= 1
+    values = choosing.accuracy("softmax")[0, choosing.tests.index("gan@4")]
+    low, high = scipy.stats.t.interval(0.95, 1, values.mean(), scipy.stats.sem(values) or 1e-12)
+    assert tuple(choosing.accuracies("softmax", "gan@4")["real"])[1:] == pytest.approx((max(low, 0), min(high, 1)))
+    for row, recipe in enumerate(choosing.recipes("softmax")):
+        confusion = choosing.confusion("softmax", "negatives", recipe)
+        assert confusion.sum(axis=1).tolist() == [2 * 75] * 3
+        assert confusion.trace() / confusion.sum() == pytest.approx(accuracy[row, choosing.tests.index("negatives")])
+
+
+def test_a_study_of_an_older_version_gets_the_pictures_that_it_lacks(
+    finished: StudyResult, source: LabelledImages, target: LabelledImages, tmp_path: Path
+):
+    shutil.copytree(finished.path, tmp_path / "blobs")
+    for name in ("map-images.npz", "runs/0/neighbours.npz"):
+        (tmp_path / "blobs" / name).unlink()
+    draw(tmp_path / "blobs")
+    assert "does not hold the neighbours" in (tmp_path / "blobs" / "report.html").read_text()
+    study(source, target=target, out=tmp_path / "blobs", config=TINY)
+    assert tree(tmp_path / "blobs") == tree(finished.path)
+
+
 def test_a_recipes_training_set_can_be_had_again(choosing: StudyResult, source: LabelledImages, target: LabelledImages):
     found = training_set(choosing.path, "real+gan@4:0.25", images=source, target=target)
     assert found.name == "real+gan@4:0.25"
@@ -247,7 +277,9 @@ def test_a_mix_keeps_the_real_sets_size_and_is_trained_on_both(source: LabelledI
     assert cell.scores["rolled"].accuracy > 0.9
 
 
-@pytest.mark.parametrize("name", ["plan.json", "results.json", "examples.npz", "map.npz"])
+@pytest.mark.parametrize(
+    "name", ["plan.json", "results.json", "examples.npz", "map.npz", "map-images.npz", "runs/0/neighbours.npz"]
+)
 @pytest.mark.parametrize("content", [b"{}", b"[1]", b"", b"PK\x03\x04"])
 def test_a_damaged_study_is_one_line(
     finished: StudyResult, source: LabelledImages, tmp_path: Path, name: str, content: bytes

@@ -33,6 +33,8 @@ def repeating_command(plan: dict[str, Any]) -> str:
         words += ["--target", target or UNNAMED[1]]
     if recipes_of(replace(config, recipes=())) == recipes_of(config):
         config = replace(config, recipes=())
+    elif len(config.recipes) > 1:  # every study has real images
+        config = replace(config, recipes=config.recipes[1:])
     words += [*_study_options(config), *_gan_options(config.gan)]
     return shlex.join(words)
 

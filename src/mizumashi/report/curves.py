@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 360, 200
-LEFT, RIGHT, TOP, BOTTOM = 36, 8, 8, 34
+LEFT, RIGHT, TOP, BOTTOM = 36, 18, 8, 34
 MOST_POINTS = 200
 
 

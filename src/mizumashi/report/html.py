@@ -136,10 +136,10 @@ def render(facts: Facts, figures: Mapping[str, str]) -> str:
         keep_trailing_newline=True,
         finalize=_finalize,
     )
-    environment.filters["code"] = _code
+    environment.filters |= {"code": _code, "breakable": _breakable}
     script, style = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.js", "report.css"))
     result, plan = facts.result, facts.result.plan
-    few = len(result.seeds) == 1
+    few, command = len(result.seeds) == 1, repeating_command(plan)
     return environment.get_template("report.html").render(
         script=_trusted(script),
         style=_trusted(style),
@@ -162,6 +162,7 @@ def render(facts: Facts, figures: Mapping[str, str]) -> str:
         map_image=_map_image(facts),
         class_names=[visible(name) for name in facts.class_names],
         losses=_losses(facts),
+        counted=words.counted,
         collapse=facts.collapse,
         collapse_note=words.COLLAPSE_NOTE,
         confusions=_confusions(facts),
@@ -170,8 +171,8 @@ def render(facts: Facts, figures: Mapping[str, str]) -> str:
         distances=[(stage, _told(facts, stage), _told_mean(facts, stage)) for stage in result.stages],
         spread="95 % interval" if few else "± standard deviation",
         configuration=list(_flat(plan)),
-        command=repeating_command(plan),
-        unnamed=[name for name, origin in zip(UNNAMED, plan["origins"], strict=True) if origin is None],
+        command=command,
+        unnamed=[name for name in UNNAMED if name in command.split()],
         figures=figures,
         csv_tables=["accuracy", "loss", *numbers.csv_tables(facts)],
     )
@@ -197,6 +198,13 @@ def _code(text: str) -> str:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
     )
+
+
+def _breakable(recipe: str) -> str:
+    """A recipe that may break before each plus sign."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>+").join(recipe.split("+"))
 
 
 def _accuracy(facts: Facts, classifier: str) -> list[tuple[str, list[AccuracyCell]]]:
