@@ -13,6 +13,7 @@ from mizumashi.classify.classical import Classical
 from mizumashi.classify.score import score
 from mizumashi.classify.softmax import SoftmaxConfig, train_softmax
 from mizumashi.data.images import LabelledImages
+from mizumashi.data.npz import read_npz
 from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
@@ -25,6 +26,7 @@ from mizumashi.studies.cell import Cells
 from mizumashi.studies.classifiers import softmax
 from mizumashi.studies.config import Regime, StudyConfig
 from mizumashi.studies.material import Material
+from mizumashi.studies.measures import write_map_images
 from mizumashi.studies.plan import Plan, begin
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.results import StudyResult
@@ -155,6 +157,17 @@ def test_accuracies_come_with_their_intervals_and_confusions_agree_with_them(cho
         confusion = choosing.confusion("softmax", "negatives", recipe)
         assert confusion.sum(axis=1).tolist() == [2 * 75] * 3
         assert confusion.trace() / confusion.sum() == pytest.approx(accuracy[row, choosing.tests.index("negatives")])
+
+
+def test_pictures_that_are_all_alike_can_be_read_again(tmp_path: Path):
+    """A collapsed GAN's: compressed, they would look like a file made to fill the memory."""
+    labels = np.arange(700) % 3
+    alike = LabelledImages.from_arrays(np.zeros((700, 64, 64, 3), np.uint8), labels, ["a", "b", "c"])
+    material = Material(0, alike, {4: alike}, {"gan@4": alike})
+    write_map_images(material, tmp_path / "map-images.npz")
+    images, found = read_npz(tmp_path / "map-images.npz", ("gan@4", "labels gan@4"))
+    assert images.shape == (700, 64, 64, 3)
+    assert np.bincount(found).tolist() == np.bincount(labels).tolist()
 
 
 def test_a_study_of_an_older_version_gets_the_pictures_that_it_lacks(

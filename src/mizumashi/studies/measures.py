@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mizumashi import files
 from mizumashi.data.images import LabelledImages
+from mizumashi.data.npz import new_npz
 from mizumashi.errors import InputError
 from mizumashi.measure.copies import Copies, copies
 from mizumashi.measure.distances import TwoSample, two_sample_accuracy
@@ -95,11 +96,12 @@ def write_map_images(material: Material, path: Path) -> None:
     """
     if path.exists():
         return
-    arrays: dict[str, NDArray[np.generic]] = {}
-    for name, images in {"real": material.real, **_stages(material)}.items():
-        chosen = _places(images, MAP_IMAGES, material.seed)
-        arrays |= {name: images.images[chosen], f"labels {name}": images.labels[chosen]}
-    write_npz(path, arrays)
+    # Not compressed: images of a collapsed GAN, all alike, would be refused when they are read.
+    with files.whole_file(path) as temporary, new_npz(temporary) as file:
+        for name, images in {"real": material.real, **_stages(material)}.items():
+            chosen = _places(images, MAP_IMAGES, material.seed)
+            file.write(name, images.images[chosen])
+            file.write(f"labels {name}", images.labels[chosen])
 
 
 def write_examples(tests: Mapping[str, LabelledImages], path: Path) -> None:
