@@ -17,7 +17,8 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.split import stratified_split
 from mizumashi.gan.config import GanConfig
 from mizumashi.jobs import report, study
-from mizumashi.report.html import MAP_COLUMNS
+from mizumashi.report.facts import Confusion, Facts
+from mizumashi.report.html import MAP_COLUMNS, render
 from mizumashi.report.sprites import sheet
 from mizumashi.studies.config import StudyConfig
 from mizumashi.studies.results import StudyResult
@@ -251,6 +252,31 @@ def test_a_study_of_an_older_version_has_a_page_without_pictures_of_points(
     page.locator(".toggle input").first.click()
     page.locator("#map-plot").hover()
     assert not page.locator(".tip").is_visible()
+    assert opened.faults == []
+
+
+def test_many_classes_of_colour_images_stay_readable(opener: Any, hostile_study: StudyResult):
+    """Of 60 classes 50 are shown, and instead of a matrix what is misread most often; sprites of RGB are JPEG."""
+    facts = Facts(hostile_study)
+    random = np.random.default_rng(0)
+    names = [f"class {label}" for label in range(60)]
+    counts = 10 * np.eye(60, dtype=np.int64)
+    counts[7, 11] = 30
+    shade = random.integers(0, 256, (60, 10, 1, 1, 3)).astype(np.uint8)
+    examples = np.broadcast_to(shade, (60, 10, 32, 32, 3))
+    facts.__dict__ |= {  # what is read from files otherwise
+        "class_names": names,
+        "examples": dict.fromkeys([*STAGES, *hostile_study.tested], examples),
+        "confusions": [Confusion("softmax", "negatives", "real", counts)],
+    }
+    opened = opener(render(facts, {}))
+    page = opened.page
+    assert page.locator(".growth h3").all_inner_texts() == names[:50]
+    assert "10 more classes are not shown" in page.locator("#stages").inner_text()
+    pictures = background(page, ".growing >> nth=0")
+    assert pictures.shape == (50 * 32, 10 * 32, 3)
+    np.testing.assert_allclose(pictures[16::32, 16::32].astype(int), shade[:50, :, 0, 0], atol=4)
+    assert page.locator("#confusion tbody tr").all_inner_texts() == ["class 7\tclass 11\t75"]
     assert opened.faults == []
 
 

@@ -147,6 +147,7 @@ def render(facts: Facts, figures: Mapping[str, str]) -> str:
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         plan=plan,
         result=result,
+        tests=_tests(facts),
         title=plan["source"]["name"] + (f" → {result.target}" if result.target else ""),
         verdict=result.verdict,
         verdict_note=words.verdict_note(result.verdict, str),
@@ -209,7 +210,7 @@ def _breakable(recipe: str) -> str:
 
 def _accuracy(facts: Facts, classifier: str) -> list[tuple[str, list[AccuracyCell]]]:
     """For each recipe a cell for each test set."""
-    columns = [_cells(facts.accuracies[classifier, test]) for test in facts.result.tests]
+    columns = [_cells(facts.accuracies[classifier, test]) for test in _tests(facts)]
     return [(recipe, [column[recipe] for column in columns]) for recipe in facts.result.recipes(classifier)]
 
 
@@ -236,9 +237,21 @@ def _cells(accuracies: Mapping[str, Interval]) -> dict[str, AccuracyCell]:
     return {recipe: cell(found) for recipe, found in accuracies.items()}
 
 
-def _gains(facts: Facts, classifier: str) -> list[tuple[str, list[str]]]:
-    columns = [facts.gains[classifier, test] for test in facts.result.tests]
-    return [(recipe, [tables.points(column[recipe]) for column in columns]) for recipe in columns[0]]
+def _tests(facts: Facts) -> list[str]:
+    """The test sets, real ones first: a narrow screen shows the first columns."""
+    return [*facts.result.tested, *(name for name in facts.result.tests if name not in facts.result.tested)]
+
+
+def _gains(facts: Facts, classifier: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """For each recipe and test set a gain, and the ends of its interval, if there is one."""
+    columns = [facts.gains[classifier, test] for test in _tests(facts)]
+    texts = [{recipe: tables.points(gain) for recipe, gain in column.items()} for column in columns]
+    return [(recipe, [_parted(column[recipe]) for column in texts]) for recipe in columns[0]]
+
+
+def _parted(text: str) -> tuple[str, str]:
+    number, _, rest = text.partition(" (")
+    return number, rest.removesuffix(")")
 
 
 def _strips(facts: Facts) -> Strips:

@@ -113,8 +113,8 @@ def spread_note(plan: dict[str, Any]) -> str:
 def gain_note(plan: dict[str, Any]) -> str:
     """What the gains are; recipes between backticks."""
     note = (
-        "Points of accuracy above `real`, in pairs: both classifiers of a seed see their images in the same order. In "
-        "brackets 95 % intervals"
+        "Points of accuracy above `real`, in pairs: both classifiers of a seed see their images in the same order; "
+        "with 95 % intervals"
     )
     if plan["seeds"] == 1:
         return f"{note} over the real test images; what another seed would bring, they do not say."
