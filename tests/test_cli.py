@@ -59,8 +59,10 @@ def test_study_leaves_a_report_and_report_draws_it_again(
     assert main(["study", str(pictures), *TINY]) == 0
     assert "| real+gan@4 |" in capsys.readouterr().out
     study = tmp_path / "studies" / "pictures"
-    before = {path: path.read_bytes() for path in [study / "report.md", *(study / "tables").iterdir()]}
-    (study / "report.md").unlink()
+    reports = [study / "report.md", study / "report.html"]
+    before = {path: path.read_bytes() for path in [*reports, *(study / "tables").iterdir()]}
+    for path in reports:
+        path.unlink()
     shutil.rmtree(study / "tables")
     assert main(["report", str(study)]) == 0
     assert {path: path.read_bytes() for path in before} == before

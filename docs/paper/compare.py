@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mizumashi.markdown import markdown
 from mizumashi.measure.statistics import t_interval
-from mizumashi.report.tables import markdown, spread
+from mizumashi.report.tables import spread
 from mizumashi.studies.results import StudyResult
 
 HERE = Path(__file__).parent

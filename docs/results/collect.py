@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mizumashi.markdown import markdown
 from mizumashi.measure.comparisons import compare_all
 from mizumashi.measure.statistics import bootstrap_interval
-from mizumashi.report.tables import markdown, points
+from mizumashi.report.tables import points
 from mizumashi.studies.recipe import CLASSICAL, REAL
 from mizumashi.studies.results import StudyResult
 

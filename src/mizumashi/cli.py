@@ -92,7 +92,7 @@ class Study:
         print((result.path / "tables" / "accuracy.md").read_text(encoding="utf-8"))
         for line in str(result.verdict).splitlines():
             print(visible(line))
-        print(f"\nThe whole report: {visible(str(result.path / 'report.md'))}")
+        print(f"\nThe whole report: {visible(str(result.path / 'report.html'))}, or report.md beside it")
 
 
 @dataclass(frozen=True)
@@ -355,7 +355,7 @@ class Report:
         from mizumashi.jobs import report
 
         report(self.study)
-        print(visible(str(self.study / "report.md")))
+        print(visible(str(self.study / "report.html")))
 
 
 Command = Study | Train | Generate | Export | Evaluate | Compare | Data | Report

@@ -64,7 +64,7 @@ def study(
         progress: called as the work goes on.
 
     Returns:
-        The study's numbers; its folder holds tables/, figures/ and report.md.
+        The study's numbers; its folder holds tables/, figures/, report.html and report.md.
 
     Raises:
         InputError: the images, the configuration or the folder cannot be used, or another process uses the folder.

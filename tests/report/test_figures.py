@@ -54,6 +54,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "losses": lambda: figures.loss_curves(random_losses(), {"generator": 0.7}),
     "rows": lambda: figures.image_rows([("mnist", random_images(4, (8, 8, 1)))], ["cat", "dog"], 2),
     "map": lambda: figures.embedding_panels(random_map()),
+    "confusion": lambda: figures.confusion_panels({"real": 9 * np.eye(3), "gan@4": np.ones((3, 3))}, ["a", "b", "c"]),
     "recipes": lambda: figures.recipe_accuracy(RECIPES, random_table(5), "real", 249, "faxocr"),
 }
 

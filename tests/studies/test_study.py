@@ -13,6 +13,7 @@ from mizumashi.classify.classical import Classical
 from mizumashi.classify.score import score
 from mizumashi.classify.softmax import SoftmaxConfig, train_softmax
 from mizumashi.data.images import LabelledImages
+from mizumashi.data.npz import read_npz
 from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
@@ -25,6 +26,7 @@ from mizumashi.studies.cell import Cells
 from mizumashi.studies.classifiers import softmax
 from mizumashi.studies.config import Regime, StudyConfig
 from mizumashi.studies.material import Material
+from mizumashi.studies.measures import write_map_images
 from mizumashi.studies.plan import Plan, begin
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.results import StudyResult
@@ -141,6 +143,47 @@ def test_gains_come_with_the_interval_that_suits_the_test_set(choosing: StudyRes
         assert tuple(of_generated[recipe]) == pytest.approx((mean, mean - half, mean + half))
     table = (choosing.path / "tables" / "gains.md").read_text()
     assert f"{of_real['real+smote'].mean:+.1f} (" in table
+
+
+def test_accuracies_come_with_their_intervals_and_confusions_agree_with_them(choosing: StudyResult):
+    accuracy = choosing.accuracy("softmax").mean(axis=2)
+    for column, test in enumerate(choosing.tests):
+        found = choosing.accuracies("softmax", test)
+        assert list(found) == choosing.recipes("softmax")
+        for row, (mean, low, high) in enumerate(found.values()):
+            assert mean == pytest.approx(accuracy[row, column])
+            assert 0 <= low <= mean + 1e-9
+            assert mean - 1e-9 <= high <= 1
+    values = choosing.accuracy("softmax")[0, choosing.tests.index("gan@4")]
+    low, high = scipy.stats.t.interval(0.95, 1, values.mean(), scipy.stats.sem(values) or 1e-12)
+    assert tuple(choosing.accuracies("softmax", "gan@4")["real"])[1:] == pytest.approx((max(low, 0), min(high, 1)))
+    for row, recipe in enumerate(choosing.recipes("softmax")):
+        confusion = choosing.confusion("softmax", "negatives", recipe)
+        assert confusion.sum(axis=1).tolist() == [2 * 75] * 3
+        assert confusion.trace() / confusion.sum() == pytest.approx(accuracy[row, choosing.tests.index("negatives")])
+
+
+def test_pictures_that_are_all_alike_can_be_read_again(tmp_path: Path):
+    """A collapsed GAN's: compressed, they would look like a file made to fill the memory."""
+    labels = np.arange(700) % 3
+    alike = LabelledImages.from_arrays(np.zeros((700, 64, 64, 3), np.uint8), labels, ["a", "b", "c"])
+    material = Material(0, alike, {4: alike}, {"gan@4": alike})
+    write_map_images(material, tmp_path / "map-images.npz")
+    images, found = read_npz(tmp_path / "map-images.npz", ("gan@4", "labels gan@4"))
+    assert images.shape == (700, 64, 64, 3)
+    assert np.bincount(found).tolist() == np.bincount(labels).tolist()
+
+
+def test_a_study_of_an_older_version_gets_the_pictures_that_it_lacks(
+    finished: StudyResult, source: LabelledImages, target: LabelledImages, tmp_path: Path
+):
+    shutil.copytree(finished.path, tmp_path / "blobs")
+    for name in ("map-images.npz", "runs/0/neighbours.npz"):
+        (tmp_path / "blobs" / name).unlink()
+    draw(tmp_path / "blobs")
+    assert "does not hold the neighbours" in (tmp_path / "blobs" / "report.html").read_text()
+    study(source, target=target, out=tmp_path / "blobs", config=TINY)
+    assert tree(tmp_path / "blobs") == tree(finished.path)
 
 
 def test_a_recipes_training_set_can_be_had_again(choosing: StudyResult, source: LabelledImages, target: LabelledImages):
@@ -276,7 +319,9 @@ def test_a_mix_keeps_the_real_sets_size_and_is_trained_on_both(source: LabelledI
     assert cell.scores["rolled"].accuracy > 0.9
 
 
-@pytest.mark.parametrize("name", ["plan.json", "results.json", "examples.npz", "map.npz"])
+@pytest.mark.parametrize(
+    "name", ["plan.json", "results.json", "examples.npz", "map.npz", "map-images.npz", "runs/0/neighbours.npz"]
+)
 @pytest.mark.parametrize("content", [b"{}", b"[1]", b"", b"PK\x03\x04"])
 def test_a_damaged_study_is_one_line(
     finished: StudyResult, source: LabelledImages, tmp_path: Path, name: str, content: bytes

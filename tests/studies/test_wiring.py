@@ -116,11 +116,15 @@ class Recorder:
 
     def copies(self, train: np.ndarray, held_out: np.ndarray, generated: np.ndarray, seed: int) -> SimpleNamespace:
         self.copied.append((origins(train), origins(held_out), origins(generated)))
-        return SimpleNamespace(share=0.5, low=0.4, high=0.6, expected_share=0.01, p_value=1e-6, identical=3)
+        nearness = np.arange(len(generated), 0, -1) / 100  # the last are the surest copies
+        nearest = np.arange(len(generated)) % len(train)
+        numbers = {"share": 0.5, "low": 0.4, "high": 0.6, "expected_share": 0.01, "p_value": 1e-6, "identical": 3}
+        return SimpleNamespace(**numbers, nearness=nearness, nearest=nearest)
 
     def shared_map(self, reference: np.ndarray, others: dict[str, np.ndarray], seed: int) -> SharedMap:
         self.maps.append((origins(reference), {name: origins(rows) for name, rows in others.items()}))
-        return SharedMap(np.zeros((3, 2)), {name: np.ones((3, 2)) for name in others})
+        placed = {name: np.ones((len(rows), 2)) for name, rows in others.items()}
+        return SharedMap(np.zeros((len(reference), 2)), placed)
 
 
 @pytest.fixture
@@ -133,8 +137,9 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
         monkeypatch.setattr(f"mizumashi.{place}", getattr(recorder, place.rpartition(".")[2]))
     monkeypatch.setattr("mizumashi.classify.score.score", lambda model, images: recorder.judge(model, images)[0])
     curves = {"generator": {"seed 5": np.ones(4)}, "discriminator": {"seed 5": np.ones(4)}}
-    monkeypatch.setattr("mizumashi.report.page._losses", lambda result: curves)
-    monkeypatch.setattr("mizumashi.report.page._collapse", lambda result: "")
+    monkeypatch.setattr("mizumashi.report.figures.save", lambda figure, path: None)
+    monkeypatch.setattr("mizumashi.report.facts.Facts.losses", curves)
+    monkeypatch.setattr("mizumashi.report.facts.Facts.collapse", [])
     return recorder
 
 
@@ -240,6 +245,25 @@ def test_copies_are_looked_for_in_the_first_seeds_last_stage(
     drawn = expected(GENERATED, source.labels, gan_seed=SEEDS[0], step=STEPS[-1], seed=SEEDS[0])[TRAIN:]
     assert sorted(generated) == sorted(drawn)
     assert result.verdict.copying.startswith("The GAN copies training images: 50.0 % of 30 images are flagged")
+
+
+def test_the_surest_copies_and_random_images_are_kept_beside_their_neighbours(result: StudyResult, recorder: Recorder):
+    ((train, _, generated),) = recorder.copied
+    with np.load(result.path / "runs" / str(SEEDS[0]) / "neighbours.npz") as kept:
+        places = [*range(len(generated) - 1, len(generated) - 11, -1), *range(10)]
+        assert origins(kept["generated"]) == [generated[place] for place in places]
+        assert origins(kept["nearest"]) == [train[place % len(train)] for place in places]
+        np.testing.assert_allclose(kept["nearness"], [(len(generated) - place) / 100 for place in places])
+        for drawn, real, distance in zip(kept["generated"], kept["nearest"], kept["distance"], strict=True):
+            assert distance == pytest.approx(np.std(drawn.astype(float) - real, mean=0))
+
+
+def test_the_pictures_behind_the_map_stand_in_the_order_of_its_points(result: StudyResult, recorder: Recorder):
+    ((reference, others),) = recorder.maps
+    with np.load(result.path / "map-images.npz") as kept:
+        for name, points in {"real": reference, **others}.items():
+            assert origins(kept[name]) == points
+            assert kept[f"labels {name}"].tolist() == [origin[5] for origin in points]
 
 
 def test_the_map_shows_training_images_and_the_first_seeds_stages(

@@ -25,6 +25,7 @@ FONT_SIZE = 9  # points
 WIDTH = 7.0  # inches: two columns of a paper
 DOTS_PER_INCH = 150
 LONGEST_NAME = 20  # characters of a class name above its column
+MOST_NUMBERED = 20  # classes of a confusion matrix whose numbers are written
 # The first comes with matplotlib; the others, where installed, draw what it lacks.
 FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "IPAexGothic", "Hiragino Sans", "Yu Gothic", "Arial Unicode MS")
 
@@ -145,7 +146,7 @@ def image_rows(rows: Sequence[tuple[str, NDArray[np.uint8]]], class_names: Seque
     legible = [_legible(name) for name in class_names]
     # Names that no font can draw would all look alike.
     heads = [f"class {label}" if "□" in name else name for label, name in enumerate(legible)]
-    heads = [head if len(head) <= LONGEST_NAME else head[: LONGEST_NAME - 1] + "…" for head in heads]
+    heads = [_short(head) for head in heads]
     labels = [_legible(name) for name, _ in rows]
     longest_head, longest_label = max(map(_inches, heads)), max(map(_inches, labels))
     upright = longest_head < 0.95 * inches * per_class
@@ -197,6 +198,44 @@ def embedding_panels(positions: "SharedMap") -> "Figure":
     for axes in panels[count:]:
         axes.remove()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=1.6)
+    return figure
+
+
+@_style()
+def confusion_panels(matrices: Mapping[str, ArrayLike], class_names: Sequence[str]) -> "Figure":
+    """A confusion matrix for each recipe: rows the labels, columns what was read, shades the share of the label.
+
+    Args:
+        matrices: for each recipe K x K counts.
+        class_names: K names.
+
+    Example:
+        >>> figure = confusion_panels({"real": [[9, 1], [2, 8]]}, ["cat", "dog"])
+        >>> figure.axes[0].get_title(), [text.get_text() for text in figure.axes[0].texts]
+        ('real', ['90', '10', '20', '80'])
+    """
+    places = np.arange(len(class_names))
+    heads = [
+        name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in map(_legible, class_names)
+    ]
+    figure = _figure(WIDTH, WIDTH / max(2, len(matrices)) + 0.7)
+    panels = figure.subplots(1, len(matrices), sharey=True, squeeze=False).ravel()
+    for axes, (recipe, counts) in zip(panels, matrices.items(), strict=True):
+        table = np.asarray(counts, np.float64)
+        totals = table.sum(axis=1, keepdims=True)
+        percent = 100 * np.divide(table, totals, out=np.zeros_like(table), where=totals > 0)
+        axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+        axes.set(title=_legible(recipe), xlabel="read as", aspect="equal")
+        if len(places) > MOST_NUMBERED:  # numbers and names would run into each other
+            axes.set(xticks=[], yticks=[])
+            continue
+        for row, column in np.argwhere(percent >= 0.5):
+            colour = "white" if percent[row, column] > 60 else "black"
+            axes.text(column, row, f"{percent[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=6)
+        axes.set_xticks(places, heads, rotation=0 if max(map(len, heads)) < 3 else 90)
+        axes.set_yticks(places, heads)
+    panels[0].set_ylabel("label")
+    figure.suptitle("% of each label", fontsize="small")
     return figure
 
 
@@ -272,6 +311,10 @@ def _inches(text: str) -> float:
     if not text.strip():
         return 0.0
     return float(TextPath((0, 0), text, size=FONT_SIZE).get_extents().width) / 72
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def _figure(width: float, height: float) -> "Figure":

@@ -2,26 +2,20 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi import files
-from mizumashi.data.npz import read_npz
-from mizumashi.gan.collapse import COLLAPSED
-from mizumashi.gan.presets import PRESETS
 from mizumashi.markdown import legible, markdown
-from mizumashi.measure.embedding import SharedMap
-from mizumashi.measure.power import FEWEST_SEEDS, LEVEL
 from mizumashi.progress import Progress, silent
-from mizumashi.report import figures, tables
-from mizumashi.studies.choice import Choice
+from mizumashi.report import figures, html, numbers, tables, words
+from mizumashi.report.facts import Confusion, Facts, Neighbours
 from mizumashi.studies.results import StudyResult
-from mizumashi.studies.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +34,9 @@ Drawing = tuple[str, str, "Callable[[], Figure]"]
 
 
 def draw(folder: Path, *, progress: Progress = silent) -> StudyResult:
-    """Write verdict.json, tables/, figures/ and report.md into a finished study's folder; nothing is trained.
+    """Write verdict.json, tables/, figures/, report.md and report.html into a finished study's folder.
+
+    Nothing is trained. The same files give the same bytes.
 
     Args:
         folder: the study's folder.
@@ -59,26 +55,30 @@ def draw(folder: Path, *, progress: Progress = silent) -> StudyResult:
 
 
 def _draw(result: StudyResult, folder: Path, progress: Progress) -> None:
+    facts = Facts(result)
     files.write_json(folder / "verdict.json", result.verdict.as_json())
-    for name, numbers in (("accuracy", result.accuracy), ("loss", result.loss)):
+    for name, of_study in (("accuracy", result.accuracy), ("loss", result.loss)):
         by_classifier = {
-            classifier: (result.recipes(classifier), numbers(classifier)) for classifier in result.classifiers
+            classifier: (result.recipes(classifier), of_study(classifier)) for classifier in result.classifiers
         }
         files.write_text(folder / "tables" / f"{name}.csv", tables.tidy_csv(by_classifier, result.tests))
-        files.write_text(folder / "tables" / f"{name}.md", _matrices(result, numbers) + "\n")
-    gains = _gains(result)
+        files.write_text(folder / "tables" / f"{name}.md", _matrices(result, of_study) + "\n")
+    gains = _gains(facts)
     files.write_text(folder / "tables" / "gains.md", gains + "\n")
-    drawings = list(_drawings(result))
-    report = _report(result, drawings, gains)
+    for name, text in numbers.csv_tables(facts).items():
+        files.write_text(folder / "tables" / f"{name}.csv", text)
+    drawings = list(_drawings(facts))
+    report = _report(facts, drawings, gains)
+    shown = html.render(facts, {name: caption for name, caption, _ in drawings})
     for done, (name, _, make) in enumerate(drawings, start=1):
         figures.save(make(), folder / "figures" / name)
         progress("figures", done, len(drawings), "")
     files.write_text(folder / "report.md", report)
+    files.write_text(folder / "report.html", shown)
 
 
-def _drawings(result: StudyResult) -> Iterator[Drawing]:
-    examples, positions = _examples(result), _map(result)
-    classes = result.plan["source"]["class_names"]
+def _drawings(facts: Facts) -> Iterator[Drawing]:
+    result, examples, positions, classes = facts.result, facts.examples, facts.positions, facts.class_names
     stages, source, target = result.stages, result.plan["source"]["name"], result.target
     real, generated = len(positions.reference), len(positions.others[stages[0]])
 
@@ -88,9 +88,9 @@ def _drawings(result: StudyResult) -> Iterator[Drawing]:
 
     yield (
         "losses",
-        f"Loss of the generator and the discriminator against the training step, {_counted(len(result.seeds), 'run')} "
-        "(the paper's figure 2).",
-        lambda: figures.loss_curves(_losses(result), EQUILIBRIUM[result.plan["gan"]["objective"]]),
+        "Loss of the generator and the discriminator against the training step, "
+        f"{words.counted(len(result.seeds), 'run')} (the paper's figure 2).",
+        lambda: figures.loss_curves(facts.losses, EQUILIBRIUM[result.plan["gan"]["objective"]]),
     )
     yield (
         "stages",
@@ -118,6 +118,30 @@ def _drawings(result: StudyResult) -> Iterator[Drawing]:
             "trained on real images (figure 6).",
             partial(_recipe_accuracy, result, classifier, tested),
         )
+    for place, (_, panels) in enumerate(groupby(facts.confusions, lambda found: (found.classifier, found.test))):
+        found = list(panels)
+        yield (
+            "confusion" if place == 0 else f"confusion-{place + 1}",
+            f"How {found[0].classifier} reads each class of {found[0].test}: real images, the verdict's pick and the "
+            "last stage's images.",
+            partial(_confusion, found, classes),
+        )
+    if facts.neighbours is not None:
+        yield (
+            "neighbours",
+            f"Images of {stages[-1]} and the training images of {source} that they are nearest to, those most like a "
+            "copy first, then as many drawn at random; above each pair its nearness: 0 for a copy, near 1 for none.",
+            partial(_neighbours, facts.neighbours),
+        )
+
+
+def _confusion(found: Sequence[Confusion], class_names: Sequence[str]) -> "Figure":
+    return figures.confusion_panels({each.recipe: each.counts for each in found}, class_names)
+
+
+def _neighbours(found: Neighbours) -> "Figure":
+    heads = [f"{nearness:.2f}" for nearness in found.nearness]
+    return figures.image_rows([("generated", found.generated), ("nearest real", found.nearest)], heads, 1)
 
 
 def _recipe_accuracy(result: StudyResult, classifier: str, test: str) -> "Figure":
@@ -132,53 +156,33 @@ def _recipe_accuracy(result: StudyResult, classifier: str, test: str) -> "Figure
     )
 
 
-def _losses(result: StudyResult) -> dict[str, dict[str, NDArray[np.float64]]]:
-    from mizumashi.gan.run import GanRun
-
-    runs = {str(seed): GanRun(result.path / "runs" / str(seed) / "gan").losses() for seed in result.seeds}
-    return {
-        network: {f"seed {seed}": losses[network] for seed, losses in runs.items()}
-        for network in ("generator", "discriminator")
-    }
-
-
-def _examples(result: StudyResult) -> dict[str, NDArray[np.uint8]]:
-    images, names = read_npz(result.path / "examples.npz", ("images", "sets"))
-    return dict(zip(names.tolist(), images, strict=True))
-
-
-def _map(result: StudyResult) -> SharedMap:
-    reference, *others = read_npz(result.path / "map.npz", ("real", *result.stages))
-    return SharedMap(reference, dict(zip(result.stages, others, strict=True)))
-
-
-def _report(result: StudyResult, drawings: Sequence[Drawing], gains: str) -> str:
+def _report(facts: Facts, drawings: Sequence[Drawing], gains: str) -> str:
+    result = facts.result
     plan, verdict = result.plan, result.verdict
     title = plan["source"]["name"] + (f" → {result.target}" if result.target else "")
     parts = [
         f"# Study: {legible(title)}",
         "## Verdict",
         "\n".join(f"- {legible(line)}" for line in str(verdict).splitlines()),
-        _verdict_note(verdict),
-        _choices(result),
+        words.verdict_note(verdict, legible),
+        _listed(words.choices(result, legible)),
         "## What was done",
-        _what_was_done(plan),
+        _listed(words.what_was_done(plan, legible)),
         "## Accuracy",
-        _spread_note(plan),
+        words.spread_note(plan),
         _matrices(result, result.accuracy),
         "## What it gains",
-        _gain_note(plan),
+        words.gain_note(plan),
         gains,
         "## Loss",
         "Mean cross-entropy in nats.",
         _matrices(result, result.loss),
         "## How far the generated images are from the real ones",
-        _distance_note(result),
+        words.distance_note(result),
         _distances(result),
         "## Whether a GAN has collapsed",
-        f"The class whose generated images vary least, of all seeds, as a share of its real images' variation (the "
-        f"standard deviation of a pixel). Below {COLLAPSED} all images of a class look alike.",
-        _collapse(result),
+        words.COLLAPSE_NOTE,
+        _collapse(facts),
         "## Figures",
         *(f"![{legible(caption)}](figures/{name}.png)\n\n{legible(caption)}" for name, caption, _ in drawings),
         "## Made with",
@@ -187,6 +191,10 @@ def _report(result: StudyResult, drawings: Sequence[Drawing], gains: str) -> str
         ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _matrices(result: StudyResult, numbers: Callable[[str], NDArray[np.float64]]) -> str:
@@ -200,136 +208,13 @@ def _headed(result: StudyResult, table: Callable[[str], str]) -> str:
     return "\n\n".join(f"### {legible(name)}\n\n{table(name)}" for name in result.classifiers)
 
 
-def _verdict_note(verdict: Verdict) -> str:
-    if verdict.seeds == 1:
-        return (
-            "One seed: intervals and p-values (McNemar) are about these two classifiers and the choice of test images. "
-            "What another GAN would do, they do not say."
-        )
-    note = (
-        f"Intervals: hierarchical bootstrap over {verdict.seeds} seeds and the test images. An effect is claimed from "
-        f"{FEWEST_SEEDS} seeds on, where the interval leaves out 0 and the p-value of the paired permutation test over "
-        f"seeds, corrected for {verdict.comparisons} comparisons (Holm), is below {LEVEL}."
-    )
-    known = [case for case in verdict.cases if case.power_at_one_point is not None]
-    powers = ", ".join(f"{case.power_at_one_point:.2f} ({case.classifier} on {case.test})" for case in known)
-    return (
-        f"{note} A true gain of one point would be claimed with a probability of {legible(powers)}." if known else note
-    )
-
-
-def _choices(result: StudyResult) -> str:
-    """What validation chose, for each classifier."""
-    return "\n".join(
-        f"- {legible(classifier)}: of {choice.tried} recipes, {choice.cells} classifiers in all, validation chose "
-        f"{legible(choice.recipe)}: {_lead(choice)}."
-        for classifier, choice in result.choices.items()
-    )
-
-
-def _lead(choice: Choice) -> str:
-    if choice.recipe == choice.baseline:
-        return "no other was better there by more than a standard error"
-    return f"{choice.gain:+.1f} points there (standard error {choice.error:.1f}) over {legible(choice.baseline)}"
-
-
-def _what_was_done(plan: dict[str, Any]) -> str:
-    source, target, gan = plan["source"], plan["target"], plan["gan"]
-    lines = [
-        f"- Source: {legible(source['name'])}, {source['train']} training and {source['count'] - source['train']} test "
-        f"images of {source['size'][0]}x{source['size'][1]} pixels, {len(source['class_names'])} classes.",
-        f"- GAN: {gan['steps']} steps of {gan['batch_size']} images, {gan['objective']} loss, precision "
-        f"{gan['precision']}; {_unlike_paper(gan)}.",
-        "- Generated sets have the source's labels, image by image, and its training and test part; mixed sets are "
-        "half real and half generated and as large as the real one.",
-        *(f"- Classifier: {legible(_settings(each))}." for each in plan["classifiers"]),
-        *_regime(plan),
-        f"- Repeated with {_counted(plan['seeds'], 'GAN')}, {_counted(plan['classifier_seeds'], 'classifier')} each.",
-    ]
-    if target:
-        lines.insert(1, f"- Target: {legible(target['name'])}, {target['count']} test images.")
-    return "\n".join(lines)
-
-
-def _settings(description: dict[str, Any]) -> str:
-    """A classifier's name and what sets it."""
-    settings = ", ".join(
-        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
-        for key, value in description.items()
-        if key != "name" and not isinstance(value, dict)
-    )
-    return f"{description['name']} ({settings})" if settings else str(description["name"])
-
-
-def _regime(plan: dict[str, Any]) -> list[str]:
-    """What training may see, where it is not all."""
-    regime, few = plan["regime"], plan["few"]
-    wishes = [
-        (regime["per_class"], f"{regime['per_class']} training images of each class, drawn anew for every seed"),
-        (regime["imbalance"], f"classes cut to a share: {', '.join(regime['imbalance'])}"),
-        (regime["balance"], "generated and synthetic images only bring each class to the size of the largest"),
-        (few, f"{few['count'] if few else 0} labelled target images join training and are not tested on"),
-        (plan["grow"], "generated images are added to the real ones"),
-        (plan["choose"], "a fifth of the training images is set aside for choosing a recipe"),
-    ]
-    return [f"- {legible(text)[0].upper()}{legible(text)[1:]}." for wished, text in wishes if wished]
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" + ("s" if count != 1 else "")
-
-
-def _unlike_paper(gan: dict[str, Any]) -> str:
-    paper = PRESETS["paper"]()
-    wanted = asdict(paper) | {"snapshots": list(paper.stages), "widths": list(paper.widths)}
-    unlike = [
-        f"{key} {gan[key]} (paper preset: {value})"
-        for key, value in wanted.items()
-        if key not in ("seed", "precision") and gan.get(key, value) != value
-    ]
-    return "not the paper's schedule: " + ", ".join(unlike) if unlike else "all as in the paper preset"
-
-
-def _spread_note(plan: dict[str, Any]) -> str:
-    if plan["seeds"] == 1:
-        return "One seed: nothing here says how much chance has moved these numbers."
-    return (
-        f"Mean ± standard deviation over {plan['seeds']} seeds. Each seed has a GAN of its own, and its own order of "
-        "images for every classifier, that of `real` too."
-    )
-
-
-def _gain_note(plan: dict[str, Any]) -> str:
-    note = (
-        "Points of accuracy above `real`, in pairs: both classifiers of a seed see their images in the same order. In "
-        "brackets 95 % intervals"
-    )
-    if plan["seeds"] == 1:
-        return f"{note} over the real test images; what another seed would bring, they do not say."
-    return (
-        f"{note}: on real test sets over the {plan['seeds']} seeds and the test images (hierarchical bootstrap), on "
-        f"generated ones over the seeds (Student's). With {len(plan['recipes']) - 1} recipes some leave out zero by "
-        "chance alone: the verdict corrects for that."
-    )
-
-
-def _gains(result: StudyResult) -> str:
+def _gains(facts: Facts) -> str:
     def table(classifier: str) -> str:
-        gains = [result.gains(classifier, test) for test in result.tests]
+        gains = [facts.gains[classifier, test] for test in facts.result.tests]
         rows = [[recipe, *(tables.points(of_test[recipe]) for of_test in gains)] for recipe in gains[0]]
-        return markdown(["recipe", *result.tests], rows)
+        return markdown(["recipe", *facts.result.tests], rows)
 
-    return _headed(result, table)
-
-
-def _distance_note(result: StudyResult) -> str:
-    count = result.distances[str(result.seeds[0])][result.stages[0]].n_test
-    interval = "95 % Wilson interval over them" if result.plan["seeds"] == 1 else "standard deviation over the seeds"
-    return (
-        "Accuracy of a classifier that tells generated images from the GAN's own training images: 0.5 where it cannot, "
-        f"1 where it always can. It is scored on {count} images, half of them real, that it has not seen; in brackets "
-        f"or after ± the {interval}."
-    )
+    return _headed(facts.result, table)
 
 
 def _distances(result: StudyResult) -> str:
@@ -342,20 +227,10 @@ def _distances(result: StudyResult) -> str:
     return markdown(["stage", "told from real"], [[stage, told(stage)] for stage in result.stages])
 
 
-def _collapse(result: StudyResult) -> str:
+def _collapse(facts: Facts) -> str:
     """For each stage the class that varies least, and whether it has collapsed."""
-    from mizumashi.gan.run import GanRun
-
-    names = result.plan["source"]["class_names"]
-    by_seed = {seed: GanRun(result.path / "runs" / str(seed) / "gan").variation() for seed in result.seeds}
-    rows = []
-    for stage, step in zip(result.stages, result.plan["gan"]["snapshots"], strict=True):
-        found = [
-            (share, names[label], seed)
-            for seed, variation in by_seed.items()
-            for label, share in enumerate(variation.get(step, []))
-        ]
-        if found:  # runs of older versions do not tell
-            share, name, seed = min(found)
-            rows.append([stage, f"{share:.2f} (class {name}, seed {seed})", "yes" if share < COLLAPSED else "no"])
+    rows = [
+        [one.stage, f"{one.share:.2f} (class {one.class_name}, seed {one.seed})", "yes" if one.collapsed else "no"]
+        for one in facts.collapse
+    ]
     return markdown(["stage", "varies least", "collapsed"], rows)

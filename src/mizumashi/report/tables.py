@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,9 +36,19 @@ def tidy_csv(numbers: Mapping[str, tuple[Sequence[str], NDArray[np.float64]]], t
         for recipe, by_test in zip(recipes, of_classifier, strict=True)
         for test, values in zip(tests, by_test, strict=True)
     ]
+    return csv_text(["classifier", "recipe", "test set", "mean", "standard deviation", "seeds"], rows)
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    r"""A table as CSV.
+
+    Example:
+        >>> csv_text(["a", "b"], [[1, "x,y"]])
+        'a,b\n1,"x,y"\n'
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["classifier", "recipe", "test set", "mean", "standard deviation", "seeds"])
+    writer.writerow(head)
     writer.writerows(rows)
     return text.getvalue()
 

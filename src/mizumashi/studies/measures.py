@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from mizumashi import files
 from mizumashi.data.images import LabelledImages
+from mizumashi.data.npz import new_npz
 from mizumashi.errors import InputError
-from mizumashi.measure.copies import copies
+from mizumashi.measure.copies import Copies, copies
 from mizumashi.measure.distances import TwoSample, two_sample_accuracy
 from mizumashi.measure.embedding import shared_map
 from mizumashi.progress import Progress
@@ -26,7 +27,7 @@ COPY_IMAGES = 1000
 """Generated and held-out images that are compared with all training images: some four seconds for 60,000 of MNIST."""
 
 EXAMPLES = 10
-"""Images of each class and set that a study keeps for its figures."""
+"""Images of each class and set that a study keeps for its figures, and pairs of neighbours."""
 
 
 def measure_distances(material: Material, path: Path, progress: Progress) -> dict[str, Any]:
@@ -54,15 +55,19 @@ def measure_distances(material: Material, path: Path, progress: Progress) -> dic
 def measure_copies(material: Material, held_out: LabelledImages, path: Path, progress: Progress) -> dict[str, Any]:
     """Whether the last stage's images are copies of the real training images, measured once and kept as JSON.
 
-    The last stage, because a generator learns to copy, if it does, the longer the better.
+    The last stage, because a generator learns to copy, if it does, the longer the better. Beside the numbers,
+    neighbours.npz keeps some of those images, each with the training image that it is nearest to.
     """
-    if not path.exists():
+    neighbours = path.with_name("neighbours.npz")
+    if not path.exists() or not neighbours.exists():
         progress("looking for copies", 0, 1, "")
         *_, last = _stages(material).values()
         some, generated = (_some(images, COPY_IMAGES, material.seed) for images in (held_out, last))
         found = copies(material.real.images, some, generated, material.seed)
-        numbers = ("share", "low", "high", "expected_share", "p_value", "identical")
-        files.write_json(path, {"count": len(generated)} | {number: getattr(found, number) for number in numbers})
+        _write_neighbours(material.real.images, generated, found, neighbours)
+        if not path.exists():  # studies of older versions have the numbers alone
+            numbers = ("share", "low", "high", "expected_share", "p_value", "identical")
+            files.write_json(path, {"count": len(generated)} | {number: getattr(found, number) for number in numbers})
         progress("looking for copies", 1, 1, "")
     with files.expect_undamaged(path, "remove it to measure again"):
         measured: dict[str, Any] = {
@@ -81,6 +86,22 @@ def write_map(material: Material, path: Path, progress: Progress) -> None:
     found = shared_map(real, dict(zip(stages, others, strict=True)), material.seed)
     write_npz(path, {"real": found.reference, **found.others})
     progress("t-SNE map", 1, 1, "")
+
+
+def write_map_images(material: Material, path: Path) -> None:
+    """The images behind the points of `write_map`, unless they are there.
+
+    For each set, "real" and each stage, its n x H x W x C images in the order of its positions, and as "labels SET"
+    their n labels.
+    """
+    if path.exists():
+        return
+    # Not compressed: images of a collapsed GAN, all alike, would be refused when they are read.
+    with files.whole_file(path) as temporary, new_npz(temporary) as file:
+        for name, images in {"real": material.real, **_stages(material)}.items():
+            chosen = _places(images, MAP_IMAGES, material.seed)
+            file.write(name, images.images[chosen])
+            file.write(f"labels {name}", images.labels[chosen])
 
 
 def write_examples(tests: Mapping[str, LabelledImages], path: Path) -> None:
@@ -110,13 +131,34 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
+def _write_neighbours(real: NDArray[np.uint8], generated: NDArray[np.uint8], found: Copies, path: Path) -> None:
+    """The EXAMPLES generated images most like a copy, the surest first, and after them as many drawn at random.
+
+    `generated` and `nearest`: 2E x H x W x C, a generated image and its nearest training image in one place;
+    `nearness`: 2E, as `mizumashi.measure.copies` has it; `distance`: 2E, the root mean square difference of the two
+    images' pixels, in grey levels.
+    """
+    surest = np.argsort(found.nearness, kind="stable")[:EXAMPLES]
+    places = np.concatenate([surest, np.arange(len(generated))[:EXAMPLES]])  # in random order already
+    drawn, nearest = generated[places], real[found.nearest[places]]
+    differences = (drawn.astype(np.float64) - nearest).reshape(len(places), -1)
+    distance = np.sqrt(np.square(differences).mean(axis=1))
+    arrays = {"generated": drawn, "nearest": nearest, "nearness": found.nearness[places], "distance": distance}
+    write_npz(path, arrays)
+
+
 def _stages(material: Material) -> dict[str, LabelledImages]:
     return {f"gan@{step}": material.tests[f"gan@{step}"] for step in material.generated}
 
 
 def _some(images: LabelledImages, count: int, seed: int) -> NDArray[np.uint8]:
     """Random images, or all where there are fewer."""
-    return images.images[numpy_generator(seed, "subset").permutation(len(images))[:count]]
+    return images.images[_places(images, count, seed)]
+
+
+def _places(images: LabelledImages, count: int, seed: int) -> NDArray[np.int64]:
+    """Where the random images stand that `_some` takes."""
+    return numpy_generator(seed, "subset").permutation(len(images))[:count]
 
 
 def _rows(images: LabelledImages, seed: int) -> NDArray[np.uint8]:

@@ -47,17 +47,8 @@ class Plan:
 
     @cached_property
     def recipes(self) -> list[Recipe]:
-        """Those that every seed tries: those asked for, or the paper's nine; real images first."""
-        stages, config = self.config.gan.stages, self.config
-        if config.recipes:
-            asked = [REAL, *map(Recipe.parse, config.recipes)]
-        elif config.regime.balance:
-            asked = [REAL, *balancing_recipes(stages)]
-        else:
-            asked = paper_recipes(stages)
-        if config.choose:
-            asked.insert(1, CLASSICAL)  # the choice must beat it
-        return list(dict.fromkeys(asked))
+        """Those that every seed tries."""
+        return recipes_of(self.config)
 
     @cached_property
     def candidates(self) -> list[Recipe]:
@@ -172,6 +163,19 @@ class Plan:
             "classifier_seeds": self.config.classifier_seeds,
             "versions": [{name: version(name) for name in ("mizumashi", "torch", "numpy")}],
         }
+
+
+def recipes_of(config: StudyConfig) -> list[Recipe]:
+    """The recipes that every seed tries: those asked for, or the paper's nine; real images first."""
+    if config.recipes:
+        asked = [REAL, *map(Recipe.parse, config.recipes)]
+    elif config.regime.balance:
+        asked = [REAL, *balancing_recipes(config.gan.stages)]
+    else:
+        asked = paper_recipes(config.gan.stages)
+    if config.choose:
+        asked.insert(1, CLASSICAL)  # the choice must beat it
+    return list(dict.fromkeys(asked))
 
 
 def begin(plan: Plan, folder: Path) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from mizumashi.studies.choice import VALIDATION, Choice
 if TYPE_CHECKING:
     from mizumashi.studies.verdict import Verdict
 
+_FAULTLESS = ""  # no recipe is spelt so
+
 
 @dataclass(frozen=True, eq=False)
 class StudyResult:
@@ -157,6 +159,46 @@ class StudyResult:
         real, *accuracies = 100 * self.accuracy(classifier)[:, self.tests.index(test)]
         return {recipe: t_interval(reached - real) for recipe, reached in zip(others, accuracies, strict=True)}
 
+    def accuracies(self, classifier: str, test: str) -> dict[str, Interval]:
+        """Each recipe's accuracy on a test set, in 0 ... 1, with its 95 % interval, from the same sources as `gains`.
+
+        Ends beyond 0 and 1 are cut to them.
+
+        Raises:
+            InputError: a file of readings is missing or damaged.
+        """
+        recipes = self.recipes(classifier)
+        if test in self.tested:
+            right = self.right(classifier, test)
+            # What a recipe gains over one that reads all images rightly is its accuracy less 100 points.
+            right[_FAULTLESS] = np.ones_like(right[recipes[0]])
+            estimates = gain_estimates(right, [(recipe, _FAULTLESS) for recipe in recipes], self.seeds[0])
+            found = [1 + np.array(estimate.interval) / 100 for estimate in estimates]
+        else:
+            found = [np.array(t_interval(values)) for values in self.accuracy(classifier)[:, self.tests.index(test)]]
+        ends = [[float(number) for number in np.clip(interval, 0, 1)] for interval in found]
+        return {recipe: Interval(*interval) for recipe, interval in zip(recipes, ends, strict=True)}
+
+    def confusion(self, classifier: str, test: str, recipe: str) -> NDArray[np.int64]:
+        """How often each class of a real test set was read as which: K x K, rows the labels, sums over all seeds.
+
+        Raises:
+            InputError: a file of readings is missing or damaged.
+        """
+        place, classes = self.tested.index(test), len(self.plan["source"]["class_names"])
+        (labels,) = read_npz(self.path / "labels.npz", (f"test{place}",))
+        found = np.zeros(classes**2, np.int64)
+        for cell in self._cells(classifier):
+            if cell.recipe == recipe:
+                readings = read_readings(self.path / "cells", cell, place)
+                if labels.shape != readings.shape or not _within((labels, readings), classes):
+                    raise InputError(
+                        f"{self.path / 'cells' / cell.key}.npz: found readings of other images or classes than the "
+                        "study's; remove it and the JSON file beside it, and the study makes them again"
+                    )
+                found += np.bincount(labels * classes + readings, minlength=classes**2)
+        return found.reshape(classes, classes)
+
     @cached_property
     def verdict(self) -> "Verdict":
         """What the study concludes (see `mizumashi.studies.verdict`)."""
@@ -176,3 +218,8 @@ class StudyResult:
             found[place] += [getattr(cell.scores[test], what) for test in self.tests]
         found /= self.plan["classifier_seeds"]
         return found
+
+
+def _within(arrays: tuple[NDArray[np.int64], ...], classes: int) -> bool:
+    """Whether all are labels of that many classes."""
+    return all(each.min() >= 0 and each.max() < classes for each in arrays)

@@ -19,7 +19,14 @@ from mizumashi.progress import Progress, silent
 from mizumashi.studies.cell import Cell, Cells
 from mizumashi.studies.choice import VALIDATION, Choice, choose, survivors
 from mizumashi.studies.material import Material
-from mizumashi.studies.measures import measure_copies, measure_distances, write_examples, write_labels, write_map
+from mizumashi.studies.measures import (
+    measure_copies,
+    measure_distances,
+    write_examples,
+    write_labels,
+    write_map,
+    write_map_images,
+)
 from mizumashi.studies.plan import Plan, begin
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.regime import Training
@@ -37,7 +44,8 @@ def run_study(
     """Do a study, or the rest of it.
 
     Leaves in `folder`: plan.json, labels.npz, runs/SEED/ (the GAN run, the generated sets, distances.json, the first
-    seed's copies.json), cells/, map.npz, examples.npz, and last results.json with every number.
+    seed's copies.json and neighbours.npz), cells/, map.npz, map-images.npz, examples.npz, and last results.json with
+    every number.
 
     Args:
         plan: what to do, checked.
@@ -82,6 +90,7 @@ def run_study(
             copied = measure_copies(material, plan.source.test, home / "copies.json", progress)
             write_examples(material.tests, folder / "examples.npz")
             write_map(material, folder / "map.npz", progress)
+            write_map_images(material, folder / "map-images.npz")
     progress("study: seeds", len(plan.seeds), len(plan.seeds), "")
     results = {
         "plan": description,

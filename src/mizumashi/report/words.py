@@ -1,0 +1,164 @@
+"""What a report says in words, for Markdown and HTML alike."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from mizumashi.gan.collapse import COLLAPSED
+from mizumashi.gan.presets import PRESETS
+from mizumashi.measure.power import FEWEST_SEEDS, LEVEL
+from mizumashi.studies.choice import Choice
+from mizumashi.studies.results import StudyResult
+from mizumashi.studies.verdict import Verdict
+
+Spelling = Callable[[str], str]
+"""How names stay text: `markdown.legible` for Markdown, `markdown.visible` where something else sees to it."""
+
+
+def verdict_note(verdict: Verdict, spell: Spelling) -> str:
+    """How the verdict was judged."""
+    if verdict.seeds == 1:
+        return (
+            "One seed: intervals and p-values (McNemar) are about these two classifiers and the choice of test images. "
+            "What another GAN would do, they do not say."
+        )
+    note = (
+        f"Intervals: hierarchical bootstrap over {verdict.seeds} seeds and the test images. An effect is claimed from "
+        f"{FEWEST_SEEDS} seeds on, where the interval leaves out 0 and the p-value of the paired permutation test over "
+        f"seeds, corrected for {verdict.comparisons} comparisons (Holm), is below {LEVEL}."
+    )
+    known = [case for case in verdict.cases if case.power_at_one_point is not None]
+    powers = ", ".join(f"{case.power_at_one_point:.2f} ({case.classifier} on {case.test})" for case in known)
+    return f"{note} A true gain of one point would be claimed with a probability of {spell(powers)}." if known else note
+
+
+def choices(result: StudyResult, spell: Spelling) -> list[str]:
+    """What validation chose, for each classifier."""
+    return [
+        f"{spell(classifier)}: of {choice.tried} recipes, {choice.cells} classifiers in all, validation chose "
+        f"{spell(choice.recipe)}: {_lead(choice, spell)}."
+        for classifier, choice in result.choices.items()
+    ]
+
+
+def _lead(choice: Choice, spell: Spelling) -> str:
+    if choice.recipe == choice.baseline:
+        return "no other was better there by more than a standard error"
+    return f"{choice.gain:+.1f} points there (standard error {choice.error:.1f}) over {spell(choice.baseline)}"
+
+
+def what_was_done(plan: dict[str, Any], spell: Spelling) -> list[str]:
+    """The study in a few lines."""
+    source, target, gan = plan["source"], plan["target"], plan["gan"]
+    lines = [
+        f"Source: {spell(source['name'])}, {source['train']} training and {source['count'] - source['train']} test "
+        f"images of {source['size'][0]}x{source['size'][1]} pixels, {len(source['class_names'])} classes.",
+        f"GAN: {gan['steps']} steps of {gan['batch_size']} images, {gan['objective']} loss, precision "
+        f"{gan['precision']}; {_unlike_paper(gan)}.",
+        "Generated sets have the source's labels, image by image, and its training and test part; mixed sets are "
+        "half real and half generated and as large as the real one.",
+        *(f"Classifier: {spell(_settings(each))}." for each in plan["classifiers"]),
+        *_regime(plan, spell),
+        f"Repeated with {counted(plan['seeds'], 'GAN')}, {counted(plan['classifier_seeds'], 'classifier')} each.",
+    ]
+    if target:
+        lines.insert(1, f"Target: {spell(target['name'])}, {target['count']} test images.")
+    return lines
+
+
+def _settings(description: dict[str, Any]) -> str:
+    """A classifier's name and what sets it."""
+    settings = ", ".join(
+        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in description.items()
+        if key != "name" and not isinstance(value, dict)
+    )
+    return f"{description['name']} ({settings})" if settings else str(description["name"])
+
+
+def _regime(plan: dict[str, Any], spell: Spelling) -> list[str]:
+    """What training may see, where it is not all."""
+    regime, few = plan["regime"], plan["few"]
+    wishes = [
+        (regime["per_class"], f"{regime['per_class']} training images of each class, drawn anew for every seed"),
+        (regime["imbalance"], f"classes cut to a share: {', '.join(regime['imbalance'])}"),
+        (regime["balance"], "generated and synthetic images only bring each class to the size of the largest"),
+        (few, f"{few['count'] if few else 0} labelled target images join training and are not tested on"),
+        (plan["grow"], "generated images are added to the real ones"),
+        (plan["choose"], "a fifth of the training images is set aside for choosing a recipe"),
+    ]
+    return [f"{spell(text)[0].upper()}{spell(text)[1:]}." for wished, text in wishes if wished]
+
+
+def counted(count: int, what: str) -> str:
+    """A number and what it counts."""
+    return f"{count} {what}" + ("s" if count != 1 else "")
+
+
+def _unlike_paper(gan: dict[str, Any]) -> str:
+    paper = PRESETS["paper"]()
+    wanted = asdict(paper) | {"snapshots": list(paper.stages), "widths": list(paper.widths)}
+    unlike = [
+        f"{key} {gan[key]} (paper preset: {value})"
+        for key, value in wanted.items()
+        if key not in ("seed", "precision") and gan.get(key, value) != value
+    ]
+    return "not the paper's schedule: " + ", ".join(unlike) if unlike else "all as in the paper preset"
+
+
+def spread_note(plan: dict[str, Any]) -> str:
+    """What stands after ±; recipes between backticks."""
+    if plan["seeds"] == 1:
+        return "One seed: nothing here says how much chance has moved these numbers."
+    return (
+        f"Mean ± standard deviation over {plan['seeds']} seeds. Each seed has a GAN of its own, and its own order of "
+        "images for every classifier, that of `real` too."
+    )
+
+
+def gain_note(plan: dict[str, Any]) -> str:
+    """What the gains are; recipes between backticks."""
+    note = (
+        "Points of accuracy above `real`, in pairs: both classifiers of a seed see their images in the same order; "
+        "with 95 % intervals"
+    )
+    if plan["seeds"] == 1:
+        return f"{note} over the real test images; what another seed would bring, they do not say."
+    return (
+        f"{note}: on real test sets over the {plan['seeds']} seeds and the test images (hierarchical bootstrap), on "
+        f"generated ones over the seeds (Student's). With {len(plan['recipes']) - 1} recipes some leave out zero by "
+        "chance alone: the verdict corrects for that."
+    )
+
+
+def accuracy_note(plan: dict[str, Any]) -> str:
+    """What the intervals of the accuracies are."""
+    if plan["seeds"] == 1:
+        return (
+            "One seed: the intervals (95 %) are over the real test images; what another seed would bring, they do not "
+            "say. On generated test sets there are none."
+        )
+    return (
+        f"Mean over {plan['seeds']} seeds, with 95 % intervals: on real test sets over the seeds and the test images "
+        "(hierarchical bootstrap), on generated ones, of which each seed has its own, over the seeds (Student's). The "
+        "recipes of a seed share what they can, so these intervals say little about a difference of two recipes: the "
+        "gains do."
+    )
+
+
+def distance_note(result: StudyResult) -> str:
+    """What the distances are."""
+    count = result.distances[str(result.seeds[0])][result.stages[0]].n_test
+    interval = "95 % Wilson interval over them" if result.plan["seeds"] == 1 else "standard deviation over the seeds"
+    return (
+        "Accuracy of a classifier that tells generated images from the GAN's own training images: 0.5 where it cannot, "
+        f"1 where it always can. It is scored on {count} images, half of them real, that it has not seen; in brackets "
+        f"or after ± the {interval}."
+    )
+
+
+COLLAPSE_NOTE = (
+    "The class whose generated images vary least, of all seeds, as a share of its real images' variation (the standard "
+    f"deviation of a pixel). Below {COLLAPSED} all images of a class look alike."
+)
+"""What the table of collapses shows."""
