@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: study test slow fuzz bench clean
+.PHONY: study test slow fuzz docs bench clean
 
 # The main job on the digits that ship inside scikit-learn, to a finished report in studies/digits/.
 study: $(READY)
@@ -15,6 +15,7 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/pytest -q
 
 # The tests that take minutes.
@@ -25,9 +26,13 @@ slow: $(READY)
 fuzz: $(READY)
 	$(BIN)/python tests/fuzz/run.py --inputs 1000
 
+# The site of docs/, in build/site/; a warning is an error.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	touch $(READY)
 
 # Every benchmark, on an idle machine; the whole takes an hour. MIZUMASHI_DATA names the folder of the real sets.
@@ -35,4 +40,4 @@ bench: $(READY)
 	for subject in gan_step step_profile checkpoint sampling softmax quality study growth; do $(BIN)/python benchmarks/$$subject.py || exit 1; done
 
 clean:
-	rm -rf .venv studies
+	rm -rf .venv build studies
