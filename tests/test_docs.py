@@ -21,7 +21,8 @@ PAGES = {
     for path in [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/**/*.md"))]
     if path.name != "README.ja.md" and path.parent not in FRAGMENTS
 }
-SLOW = {"README.md", "docs/tutorial.md", *(name for name in PAGES if name.startswith("docs/how-to/"))}
+QUICK = ("docs/how-to/converting.md",)
+SLOW = {"docs/tutorial.md", *(name for name in PAGES if name.startswith("docs/how-to/") and name not in QUICK)}
 
 BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>[^\n]*) -->\n)?```(?P<language>\w*)(?: title=\"(?P<title>[^\"\n]+)\")?\n(?P<code>.*?)^```$",

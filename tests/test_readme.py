@@ -28,6 +28,8 @@ def test_both_have_the_same_headings_links_and_code_in_the_text():
     assert outline(JAPANESE) == outline(ENGLISH)
 
 
-def test_each_leads_to_the_other():
+def test_each_leads_to_the_other_and_to_what_is_there():
     assert "](README.ja.md)" in ENGLISH.partition("\n![")[0]
     assert "](README.md)" in JAPANESE.partition("\n![")[0]
+    for link in re.findall(r"\]\(([^)#]+)\)", ENGLISH + JAPANESE):
+        assert (ROOT / link).exists(), link
