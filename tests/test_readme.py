@@ -1,32 +1,35 @@
-"""The README's code runs as it stands there."""
+"""The Japanese README says what the English one says, as far as that can be told."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
-README = Path(__file__).parents[1] / "README.md"
-
-
-@pytest.mark.slow
-def test_the_python_example_runs_and_leaves_a_report(tmp_path: Path):
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    shown = "\nprint(run.snapshots, len(more), len(both), accuracy.shape, loss.shape, len(result.cells))"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", example + shown], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
-    assert done.stdout == "[75, 150, 300, 600] 1000 1000 (2, 1, 1) (2, 1, 1) 27\n"
-    assert (tmp_path / "studies" / "api" / "report.md").is_file()
+ROOT = Path(__file__).parents[1]
+ENGLISH, JAPANESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ja.md"))
 
 
-def test_every_command_of_the_readme_is_one_that_the_tool_takes():
-    from mizumashi.cli import parse
+def test_both_have_the_same_code():
+    blocks = re.compile(r"^(?:<!-- [^\n]* -->\n)?```.*?^```$", re.DOTALL | re.MULTILINE)
+    assert blocks.findall(JAPANESE) == blocks.findall(ENGLISH)
 
-    blocks = re.findall(r"```bash\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    lines = [line.partition("#")[0].split() for block in blocks for line in block.splitlines()]
-    commands = [words[1:] for words in lines if words[:1] == ["mizumashi"]]
-    assert len(commands) >= 8
-    for words in commands:
-        parse(words)
+
+def test_both_have_the_same_numbers_and_names_in_their_tables():
+    rows = re.compile(r"^\|.*$(?!\n\|:--)", re.MULTILINE)  # but for the headings
+    assert rows.findall(JAPANESE) == rows.findall(ENGLISH)
+    assert len(rows.findall(ENGLISH)) > 10
+
+
+def test_both_have_the_same_headings_links_and_code_in_the_text():
+    def outline(text: str) -> tuple[list[str], list[str], list[set[str]]]:
+        prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+        sections = re.split(r"^#+ ", prose, flags=re.MULTILINE)
+        links = [link for link in re.findall(r"\]\(([^)]+)\)", prose) if not link.startswith("README")]
+        return re.findall(r"^#+", prose, re.MULTILINE), links, [set(re.findall(r"`[^`]+`", each)) for each in sections]
+
+    assert outline(JAPANESE) == outline(ENGLISH)
+
+
+def test_each_leads_to_the_other_and_to_what_is_there():
+    assert "](README.ja.md)" in ENGLISH.partition("\n![")[0]
+    assert "](README.md)" in JAPANESE.partition("\n![")[0]
+    for link in re.findall(r"\]\(([^)#]+)\)", ENGLISH + JAPANESE):
+        assert (ROOT / link).exists(), link
