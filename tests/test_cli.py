@@ -1,11 +1,12 @@
 """Every command does its work and hands on what it was told."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import make_dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.data.writers import write_images
 from mizumashi.gan.config import GanConfig
+from mizumashi.jobs import evaluate
 from mizumashi.studies.config import Regime, StudyConfig
 
 TINY = ["--steps", "4", "--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8"]
@@ -45,6 +47,41 @@ def test_train_generate_evaluate(
     assert "softmax models" in captured.err  # progress on standard error
 
 
+def told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    """What a command says for machines: all of standard output is one JSON object."""
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_results_for_machines_are_those_of_the_api(
+    blobs: LabelledImages, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    run, more = tmp_path / "run", tmp_path / "more"
+    assert told(["train", str(pictures), "--out", str(run), *TINY], capsys) == {
+        "run": str(run),
+        "snapshots": [1, 2, 4],
+    }
+    drawn = told(["generate", str(run), "--out", str(more), "--count", "9", "--step", "2"], capsys)
+    names = list(open_images(more).class_names)
+    assert drawn == {"set": str(more), "count": 9, "class_names": names, "step": 2, "seed": 0}
+    described = told(["data", str(more)], capsys)
+    assert described["sha256"] == open_images(more).content_hash()
+    assert described["counts"] == [3, 3, 3]
+    brighter = write_images(replace(blobs, images=blobs.images + 5), tmp_path / "brighter", "idx")
+    scored = told(["evaluate", str(more), "--on", str(brighter), "--seeds", "2"], capsys)
+    accuracy, loss = evaluate([open_images(more)], [open_images(brighter)], seeds=2)
+    assert (scored["accuracy"], scored["loss"]) == (accuracy.tolist(), loss.tolist())
+    assert (scored["sets"], scored["on"]) == ([str(more)], [str(brighter)])
+
+
+def test_what_is_no_number_is_null_for_machines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    found = make_dataclass("Found", ["accuracy", "name"])(np.array([0.5, np.nan]), "\x1b[31m\ud800")
+    monkeypatch.setattr("mizumashi.jobs.compare", lambda *_, **__: found)
+    monkeypatch.setattr("mizumashi.report.tables.describe_comparison", lambda found: "unused")
+    assert told(["compare", "A", "B"], capsys) == {"accuracy": [0.5, None], "name": "\x1b[31m\ud800"}
+
+
 def test_data_describes_and_converts(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     converted = tmp_path / "as-npz.npz"
     assert main(["data", str(pictures), "--resize", "28", "--out", str(converted), "--format", "npz"]) == 0
@@ -64,8 +101,13 @@ def test_study_leaves_a_report_and_report_draws_it_again(
     for path in reports:
         path.unlink()
     shutil.rmtree(study / "tables")
-    assert main(["report", str(study)]) == 0
+    assert told(["report", str(study)], capsys) == {"report": str(study / "report.html")}
     assert {path: path.read_bytes() for path in before} == before
+    facts = told(["study", str(pictures), *TINY], capsys)  # it is done: nothing is trained
+    assert facts["verdict"] == json.loads((study / "verdict.json").read_text())
+    assert facts["study"] == str(study.relative_to(tmp_path))
+    (seed,) = facts["accuracy"]["softmax"]["real+gan@4"]["pictures"]
+    assert f"softmax,real+gan@4,pictures,{seed:.6f}," in (study / "tables" / "accuracy.csv").read_text()
 
 
 GAN_OPTIONS = (
@@ -243,7 +285,7 @@ def test_the_option_list_is_known(
     assert main([command, "--help"]) == 0
     shown, said = capsys.readouterr()
     names = re.findall(r"^\W* --([a-z][a-z0-9-]*)(?:, --(no-[a-z-]*))?", shown, re.MULTILINE)
-    assert sorted(name for pair in names for name in pair if name) == sorted(options.split())
+    assert sorted(name for pair in names for name in pair if name) == sorted([*options.split(), "json", "no-json"])
     assert positional in shown.partition("\n\n")[0].split()  # the usage
     assert said == ""
 

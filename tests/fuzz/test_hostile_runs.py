@@ -135,6 +135,7 @@ def test_results_that_are_none_are_refused(tmp_path: Path, keys: tuple[str | int
 def test_measures_that_are_none_are_refused(tmp_path: Path, content: str):
     path = tmp_path / "distances.json"
     path.write_text(content)
+    (tmp_path / "neighbours.npz").touch()  # what is measured along with copies is there
     material = Material(0, seeds.pets().train, {}, {})
     line = refusal(measure_distances, material, path, silent)
     assert "remove it to measure again" in line
