@@ -2,7 +2,8 @@
 
 python docs/results/collect.py STUDIES > docs/results.md
 
-STUDIES is the folder that holds the studies of docs/results/head.md, each under the name it has there.
+STUDIES is the folder that holds the studies of docs/results/head.md, each under the name it has there; those that are
+not finished are left out, and the page says which.
 """
 
 import sys
@@ -14,6 +15,7 @@ from mizumashi.markdown import markdown
 from mizumashi.measure.comparisons import compare_all
 from mizumashi.measure.statistics import bootstrap_interval
 from mizumashi.report.tables import points
+from mizumashi.report.words import choices
 from mizumashi.studies.recipe import CLASSICAL, REAL
 from mizumashi.studies.results import StudyResult
 
@@ -48,7 +50,10 @@ def accuracy_table(result: StudyResult, classifier: str, test: str) -> str:
         if BASELINES[1] in right and recipe not in BASELINES:
             over_classical = points(bootstrap_interval(images, right[BASELINES[1]], result.seeds[0]))
         rows.append([name, "{:.3f} ({:.3f} to {:.3f})".format(*reached), gain, over_classical])
-    return markdown(["recipe", f"accuracy on {test}", "points over real", "points over real+classical"], rows)
+    head = ["recipe", f"accuracy on {test}", "points over real"]
+    if BASELINES[1] not in right:
+        return markdown(head, [row[:3] for row in rows])
+    return markdown([*head, "points over real+classical"], rows)
 
 
 def harm(result: StudyResult, name: str) -> list[list[str]]:
@@ -84,14 +89,9 @@ def section(name: str, result: StudyResult) -> str:
         f"`{name}`: {len(result.seeds)} seeds with a GAN each, tested on {test_count} images of "
         f"{plan['source']['name']}{target}.",
     ]
+    if result.choices:
+        parts.append("\n".join(f"- {sentence}" for sentence in choices(result, str)))
     for classifier in result.classifiers:
-        if classifier in result.choices:
-            choice = result.choices[classifier]
-            parts.append(
-                f"For {classifier}, validation tried {choice.tried} recipes with {choice.cells} classifiers and chose "
-                f"{choice.recipe}: {choice.gain:+.1f} points there (standard error {choice.error:.1f}) over "
-                f"{choice.baseline}."
-            )
         for test in result.tested[::-1]:
             parts += [f"{classifier} on {test}:", accuracy_table(result, classifier, test)]
     parts += ["The verdict:", "\n".join(f"> {line}  " for line in str(result.verdict).splitlines())]
@@ -104,10 +104,12 @@ def section(name: str, result: StudyResult) -> str:
 def main() -> None:
     """Print the page."""
     folder = Path(sys.argv[1])
-    found = {name: StudyResult.read(folder / name) for name in STUDIES}
+    found = {name: StudyResult.read(folder / name) for name in STUDIES if (folder / name / "results.json").exists()}
     rows = [row for name, result in found.items() for row in harm(result, name)]
     head = ["study", "classifier", "test set", "picked by", "pick", "better baseline", "points", "p", "worse"]
     print((HERE / "head.md").read_text(encoding="utf-8"))
+    if missing := [name for name in STUDIES if name not in found]:
+        print(f"Not finished when this page was written, and therefore not on it: {', '.join(missing)}.\n")
     print(f"## Do no harm\n\n{(HERE / 'harm.md').read_text(encoding='utf-8')}\n{markdown(head, rows)}\n")
     print("\n\n".join(section(name, result) for name, result in found.items()))
 

@@ -333,3 +333,19 @@ def serious(page: "Page") -> list[str]:
 
     violations = Axe().run(page).response["violations"]
     return [f"{each['id']}: {each['help']}" for each in violations if each["impact"] in ("serious", "critical")]
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_the_page_of_mnist_and_faxes(opener: Any, data_folder: Path, tmp_path: Path):
+    """The paper's study with all its images and test sets; of its GANs, four steps of a narrow one."""
+    found = study("mnist", target="faxocr", out=tmp_path / "study", config=replace(TINY, seeds=1), data_dir=data_folder)
+    text = (found.path / "report.html").read_text(encoding="utf-8")
+    assert len(text.encode()) < 8 * 2**20
+    opened = opener(text)
+    use_everything(opened.page)
+    assert (opened.faults, opened.left) == ([], [])
+    assert opened.page.locator(".growing").count() == 10
+    assert opened.page.locator(".strip.other-1").count() == 10  # faxes
+    for scheme, width in (("light", 1280), ("dark", 390)):
+        assert serious(opener(text, width, scheme).page) == []
