@@ -117,3 +117,14 @@ def test_readings_of_the_wrong_shape_are_refused():
     broken.right = lambda classifier, test: {"real": np.ones((2, 1, 9), bool), "gan@4": np.ones((2, 1, 8), bool)}
     with pytest.raises(ValueError, match="expected booleans"):
         conclude(broken)
+
+
+def test_a_gain_that_rounds_to_nothing_has_no_minus():
+    """One image of 10,000 fewer in one of ten seeds: -0.001 points."""
+    right = {"real": np.ones((10, 1, 1000), bool), "gan@4": np.ones((10, 1, 1000), bool)}
+    right["gan@4"][0, 0, 0] = False
+    study = result({"real": 0.80, "gan@4": 0.80}, seeds=10)
+    study.right = lambda classifier, test: right
+    (case,) = conclude(study).cases
+    assert "+0.0 points" in case.sentence
+    assert "-0.0 points" not in case.sentence

@@ -168,7 +168,8 @@ def _sentence(
 
 def _gain(one: Comparison) -> str:
     p = "" if one.corrected_p is None else f", corrected p {one.corrected_p:.2g}"
-    return f"{one.gain:+.1f} points (95 % {one.low:+.1f} to {one.high:+.1f}{p})"
+    gain, low, high = (round(number, 1) + 0 for number in (one.gain, one.low, one.high))  # + 0: no minus before zero
+    return f"{gain:+.1f} points (95 % {low:+.1f} to {high:+.1f}{p})"
 
 
 def _power(one: Comparison | None, corrected: int) -> float | None:
