@@ -22,6 +22,11 @@ def verdict_note(verdict: Verdict, spell: Spelling) -> str:
             "One seed: intervals and p-values (McNemar) are about these two classifiers and the choice of test images. "
             "What another GAN would do, they do not say."
         )
+    if verdict.seeds < FEWEST_SEEDS:
+        return (
+            f"Intervals: hierarchical bootstrap over {verdict.seeds} seeds and the test images. So few seeds claim "
+            f"nothing, however clear it looks: the permutation test over seeds takes {FEWEST_SEEDS}."
+        )
     note = (
         f"Intervals: hierarchical bootstrap over {verdict.seeds} seeds and the test images. An effect is claimed from "
         f"{FEWEST_SEEDS} seeds on, where the interval leaves out 0 and the p-value of the paired permutation test over "
