@@ -71,7 +71,8 @@ def harm(result: StudyResult, name: str) -> list[list[str]]:
             if pick == better:
                 rows.append([*line, "the same", "", "no"])
                 continue
-            [one] = [one for one in compare_all({case.test: right}, [better], result.seeds[0]) if one.recipe == pick]
+            asked = {recipe: right[recipe] for recipe in (better, pick)}
+            [one] = compare_all({case.test: asked}, [better], result.seeds[0])
             assert one.p is not None, "six seeds or more"
             worse = one.p < 0.05 and one.high < 0
             gain = points((one.gain, one.low, one.high))  # type: ignore[arg-type]

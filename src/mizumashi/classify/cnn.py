@@ -194,7 +194,7 @@ def train_cnn(
         InputError: the set is empty, or its images have sides of less than 8 pixels.
         FloatingPointError: the loss is not finite.
     """
-    _require_some(images)
+    require_some(images)
     if min(images.size) < SMALLEST:
         height, width = images.size
         raise InputError(f"{images.name}: found images of {height}x{width} pixels; expected {SMALLEST} or more a side")
@@ -232,7 +232,7 @@ def train_network(
         InputError: the set is empty.
         FloatingPointError: the loss is not finite.
     """
-    _require_some(images)
+    require_some(images)
     where, steps = torch.device(device), config.steps or suited_steps(len(images), config.batch_size)
     half = config.precision == "bf16-mixed" or (config.precision == "auto" and bfloat16_is_fast(where))
     network.to(where).train()
@@ -300,7 +300,8 @@ class _Order:
         return self._kept
 
 
-def _require_some(images: LabelledImages) -> None:
+def require_some(images: LabelledImages) -> None:
+    """Raise `InputError` if there is nothing to train on."""
     if not len(images):
         raise InputError(f"{images.name}: found no training images; expected at least one")
 

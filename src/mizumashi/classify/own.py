@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mizumashi.classify.classical import Classical, augmented
-from mizumashi.classify.cnn import CnnConfig, NetworkModel, train_network
+from mizumashi.classify.cnn import CnnConfig, NetworkModel, require_some, train_network
 from mizumashi.classify.score import Model
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError, nearest
@@ -182,7 +182,7 @@ def _train_estimator(
 ) -> EstimatorModel:
     from sklearn.base import clone
 
-    _require_some(images)
+    require_some(images)
     estimator, generator = clone(prototype), numpy_generator(seed, "own classifier")
     random = [name for name in sorted(estimator.get_params()) if name.split("__")[-1] == "random_state"]
     estimator.set_params(**{name: int(generator.integers(2**31)) for name in random})
@@ -202,7 +202,7 @@ def _train_network(
     augmentation: Classical | None = None,
     progress: Progress = silent,
 ) -> NetworkModel:
-    _require_some(images)
+    require_some(images)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(numpy_generator(seed, "own classifier").integers(2**63)))
         with _own_code(spelling):
@@ -237,11 +237,6 @@ def _own_code(spelling: str) -> Iterator[None]:
             f"found that classifier {spelling!r} fails with {type(error).__name__}: {error}; expected it to train on "
             "these images; mend it or leave it out"
         ) from error
-
-
-def _require_some(images: LabelledImages) -> None:
-    if not len(images):
-        raise InputError(f"{images.name}: found no training images; expected at least one")
 
 
 def _rows(images: LabelledImages) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mizumashi.data import limits
+from mizumashi.data.image_files import as_picture
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 
@@ -42,8 +43,7 @@ def resize_image(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         >>> resize_image(np.full((8, 6, 1), 7, np.uint8), 16).shape
         (16, 16, 1)
     """
-    picture = Image.fromarray(image if image.shape[2] == 3 else image[..., 0])
-    resized = picture.resize((size, size), Image.Resampling.BICUBIC)
+    resized = as_picture(image).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(resized).reshape(size, size, image.shape[2])
 
 

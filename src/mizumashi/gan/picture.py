@@ -1,10 +1,7 @@
 """A picture of what a snapshot draws, to be looked at while the GAN trains."""
 
-from io import BytesIO
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mizumashi.data.images import LabelledImages
 
@@ -36,10 +33,3 @@ def grid(images: LabelledImages) -> NDArray[np.uint8]:
         shown = images.images[images.labels == label][:COLUMNS]
         tiles[label, : len(shown)] = shown
     return tiles.transpose(0, 2, 1, 3, 4).reshape(classes * height, COLUMNS * width, images.channels)
-
-
-def png(pixels_HWC: NDArray[np.uint8]) -> bytes:
-    """Pixels as the contents of a PNG file."""
-    file = BytesIO()
-    Image.fromarray(pixels_HWC[..., 0] if pixels_HWC.shape[2] == 1 else pixels_HWC).save(file, "png")
-    return file.getvalue()

@@ -15,12 +15,12 @@ from torch import nn
 from mizumashi import files
 from mizumashi.data import limits
 from mizumashi.data.card import Origin
+from mizumashi.data.image_files import png_bytes
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
 from mizumashi.gan.config import SIZES, GanConfig, Precision, require_valid
 from mizumashi.gan.networks import Shape
-from mizumashi.gan.picture import png
 from mizumashi.gan.sampling import Snapshot
 
 FORMAT = 1
@@ -119,19 +119,13 @@ class GanRun:
         The checkpoint is read before the log, which may be ahead of it: this run may be going on meanwhile. What the
         next step needs is written last: where it is, the copy is whole.
         """
-        first = {name: self._content(name) for name in (_STATE, "finished.json")}
+        planned = self.description["config"]["snapshots"]
+        kept = [place(step) for step in planned for place in (self._snapshot_path, self._picture_path)]
+        places = [self.path / _STATE, self.path / "finished.json", self.path / "log.jsonl", *kept]
+        contents = {place.relative_to(self.path): place.read_bytes() for place in places if place.exists()}
         files.write_json(path / "config.json", self.description)
-        kept = [place(step) for step in self.snapshots for place in (self._snapshot_path, self._picture_path)]
-        others = {
-            name: self._content(name) for name in ("log.jsonl", *(str(each.relative_to(self.path)) for each in kept))
-        }
-        for name, content in (others | first).items():
-            if content is not None:
-                files.write_bytes(path / name, content)
-
-    def _content(self, name: str) -> bytes | None:
-        file = self.path / name
-        return file.read_bytes() if file.exists() else None
+        for name, content in reversed(contents.items()):
+            files.write_bytes(path / name, content)
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -189,7 +183,7 @@ class GanRun:
 
     def write_picture(self, step: int, pixels_HWC: NDArray[np.uint8]) -> None:
         """Keep a picture of images that the snapshot of `step` drew."""
-        files.write_bytes(self._picture_path(step), png(pixels_HWC))
+        files.write_bytes(self._picture_path(step), png_bytes(pixels_HWC))
 
     def losses(self) -> dict[str, NDArray[np.float64]]:
         """The losses of every logged step: "generator" and "discriminator", one number a step each.

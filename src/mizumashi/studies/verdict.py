@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from mizumashi.measure.comparisons import Comparison, compare_all
 from mizumashi.measure.power import FEWEST_SEEDS, LEVEL, power, seeds_needed
 from mizumashi.studies.recipe import CLASSICAL, REAL
@@ -175,7 +177,5 @@ def _gain(one: Comparison) -> str:
 def _power(one: Comparison | None, corrected: int) -> float | None:
     if one is None or one.seeds < 2:
         return None
-    from numpy import std
-
-    deviation = float(std(one.differences, ddof=1))
+    deviation = float(np.std(one.differences, ddof=1))
     return power(1.0, deviation, one.seeds, max(1, corrected), one.image_error)
