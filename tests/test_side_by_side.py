@@ -8,7 +8,8 @@ from mizumashi.progress import Progress
 from mizumashi.side_by_side import at_once, side_by_side
 
 
-def test_results_come_in_order_from_threads_that_compute_alone():
+@pytest.mark.parametrize("threads", [1, 3])
+def test_results_come_in_order_from_threads_that_compute_on_their_share(threads: int):
     def task(number: int):
         def work(progress: Progress) -> tuple[int, int, str]:
             time.sleep(0.05 / (number + 1))  # the first ends last
@@ -17,9 +18,9 @@ def test_results_come_in_order_from_threads_that_compute_alone():
         return work
 
     before = torch.get_num_threads()
-    found = list(side_by_side([task(number) for number in range(4)]))
+    found = list(side_by_side([task(number) for number in range(4)], threads=threads))
     assert [number for number, _, _ in found] == [0, 1, 2, 3]
-    assert {threads for _, threads, _ in found} == {1}
+    assert {computing for _, computing, _ in found} == {threads}
     assert threading.current_thread().name not in {name for _, _, name in found}
     assert torch.get_num_threads() == before
 
@@ -58,6 +59,28 @@ def test_when_the_rest_is_not_wanted_it_ends_at_its_next_word(monkeypatch: pytes
         assert next(results) == 1
         results.close()
     assert ended.is_set()
+
+
+def test_one_task_speaks_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mizumashi.side_by_side.at_once", lambda: 4)
+    speaking, heard = threading.Lock(), []
+
+    def progress(task: str, done: int, total: int, note: str) -> None:
+        assert speaking.acquire(blocking=False), "two at once"
+        time.sleep(0.001)
+        heard.append((task, done))
+        speaking.release()
+
+    def task(name: str):
+        def work(tell: Progress) -> None:
+            for done in range(1, 21):
+                tell(name, done, 20, "")
+
+        return work
+
+    list(side_by_side([task(name) for name in "abcd"], progress=progress))
+    for name in "abcd":
+        assert [done for task, done in heard if task == name] == list(range(1, 21))
 
 
 def test_the_number_at_a_time_is_limited(monkeypatch: pytest.MonkeyPatch):

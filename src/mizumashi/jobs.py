@@ -148,7 +148,8 @@ def _recipe_set(
     target: LabelledImages | str | Path | None,
     data_dir: str | Path | None,
 ) -> LabelledImages:
-    from mizumashi.studies.run import kept_set, material_of
+    from mizumashi.studies.gans import kept_sets
+    from mizumashi.studies.run import material_of
 
     with files.expect_undamaged(result.path / "results.json", "the study's command writes it again"):
         config = planned_config(result.plan)
@@ -162,10 +163,7 @@ def _recipe_set(
             f"found other images than the study's: {'; '.join(differing)}; expected its source; name it with --images"
         )
     seed = plan.seeds[0]
-    sets = {
-        step: kept_set(result.path / "runs" / str(seed) / "sets" / f"gan@{step}.npz", step)
-        for step in chosen.steps(config.gan.stages)
-    }
+    sets = kept_sets(result.path, seed, chosen.steps(config.gan.stages))
     return material_of(plan, plan.training(seed), sets, seed).training_set(chosen).renamed(str(chosen))
 
 

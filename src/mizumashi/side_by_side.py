@@ -1,12 +1,12 @@
-"""Trainings side by side: one thread of computation each, as many at a time as there are cores."""
+"""Trainings side by side: few threads of computation each, as many trainings at a time as there are cores."""
 
 import os
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from threading import Event, Lock
 from typing import TypeVar
 
-from mizumashi.progress import Progress
+from mizumashi.progress import Progress, silent
 
 Result = TypeVar("Result")
 
@@ -20,15 +20,19 @@ def at_once() -> int:
     return min(cores, MOST_AT_ONCE)
 
 
-def side_by_side(tasks: Sequence[Callable[[Progress], Result]]) -> Generator[Result, None, None]:
+def side_by_side(
+    tasks: Sequence[Callable[[Progress], Result]], *, threads: int = 1, progress: Progress = silent
+) -> Generator[Result, None, None]:
     """Do tasks, several at a time, and give their results in the order of the tasks.
 
-    Every task computes on one thread, so that its bits do not depend on the number of cores. Two small networks on
-    two cores take less time beside each other than one after the other on both.
+    Every task computes on as many threads as told, so that its bits do not depend on the number of cores. Two small
+    networks on two cores take less time beside each other than one after the other on both.
 
     Args:
         tasks: each calls the progress function that it is given now and then; when the results are no longer wanted,
-            that ends it.
+            that raises `InterruptedError`.
+        threads: of each task's computation.
+        progress: called by one task at a time, with what that says.
 
     Raises:
         Exception: whatever a task raises, when its turn comes; the others are ended.
@@ -39,14 +43,16 @@ def side_by_side(tasks: Sequence[Callable[[Progress], Result]]) -> Generator[Res
     """
     import torch
 
-    unwanted = Event()
+    unwanted, speaking = Event(), Lock()
 
     def watched(task: str, done: int, total: int, note: str) -> None:
         if unwanted.is_set():
             raise InterruptedError(f"{task}: the result is no longer wanted")
+        with speaking:
+            progress(task, done, total, note)
 
     before = torch.get_num_threads()
-    with ThreadPoolExecutor(at_once(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(at_once(), initializer=torch.set_num_threads, initargs=(threads,)) as pool:
         futures = [pool.submit(task, watched) for task in tasks]
         try:
             for future in futures:

@@ -16,7 +16,7 @@ from mizumashi.gan import training
 from mizumashi.gan.config import GanConfig, Objective
 from mizumashi.gan.losses import generator_loss
 from mizumashi.gan.run import GanRun
-from mizumashi.gan.training import MiniBatches, train
+from mizumashi.gan.training import MiniBatches, _Training, train
 
 TINY = GanConfig(steps=6, snapshots=(2, 6), batch_size=16, latent_size=8, widths=(4, 8, 8), precision="32-true")
 
@@ -77,14 +77,20 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(blobs: LabelledImages, tmp_path
 
 
 @pytest.mark.parametrize(("every", "first"), [(1, 6), (2, 5), (4, 5), (100, 3)])
-def test_a_killed_run_goes_on_from_its_last_checkpoint(blobs: LabelledImages, tmp_path: Path, every: int, first: int):
-    def die(task: str, done: int, total: int, note: str) -> None:
-        if done == 5 + (every == 1):
-            raise RuntimeError("power cut")
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    blobs: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int, first: int
+):
+    class Dying(_Training):
+        def _step(self, step: int) -> torch.Tensor:
+            if step == 5:
+                raise RuntimeError("power cut")
+            return super()._step(step)
 
     steps: list[int] = []
+    monkeypatch.setattr(training, "_Training", Dying)
     with pytest.raises(RuntimeError, match="power cut"):
-        train(blobs, tmp_path / "killed", TINY, checkpoint_every=every, progress=die)
+        train(blobs, tmp_path / "killed", TINY, checkpoint_every=every)
+    monkeypatch.undo()
     train(
         blobs,
         tmp_path / "killed",
@@ -95,6 +101,24 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(blobs: LabelledImages, tm
     train(blobs, tmp_path / "whole", TINY)
     assert steps[0] == first
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 5, 6])  # 2 and 6 are snapshots, 6 is the last
+def test_a_run_that_its_progress_function_stops_goes_on_after_that_step(
+    blobs: LabelledImages, tmp_path: Path, stop_after: int
+):
+    def stop(task: str, done: int, total: int, note: str) -> None:
+        if done == stop_after:
+            raise InterruptedError("no longer wanted")
+
+    with pytest.raises(InterruptedError, match="no longer wanted"):
+        train(blobs, tmp_path / "stopped", TINY, progress=stop)
+    assert not GanRun(tmp_path / "stopped").finished
+    steps: list[int] = []
+    train(blobs, tmp_path / "stopped", TINY, progress=lambda task, done, total, note: steps.append(done))
+    assert steps == list(range(stop_after + 1, 7))
+    train(blobs, tmp_path / "whole", TINY)
+    assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")
 
 
 def test_what_resume_says_is_held_to(blobs: LabelledImages, tmp_path: Path):

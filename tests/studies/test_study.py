@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import scipy.stats
 
-import mizumashi.studies.run as study_run
 from mizumashi.classify.classical import Classical
 from mizumashi.classify.score import score
 from mizumashi.classify.softmax import SoftmaxConfig, train_softmax
@@ -231,7 +230,7 @@ def test_a_finished_study_is_not_done_again(
         raise AssertionError("done twice")
 
     monkeypatch.setattr("mizumashi.studies.classifiers.train_softmax", never)
-    monkeypatch.setattr(study_run, "write_stream", never)
+    monkeypatch.setattr("mizumashi.studies.gans.write_stream", never)
     for name in ("shared_map", "two_sample_accuracy", "copies"):
         monkeypatch.setattr(f"mizumashi.studies.measures.{name}", never)
     monkeypatch.setattr("mizumashi.gan.training._Training", never)
@@ -239,7 +238,7 @@ def test_a_finished_study_is_not_done_again(
     assert again.cells == finished.cells
 
 
-@pytest.mark.parametrize("at", ["GAN, seed 1", "drawing gan@4", "softmax models", "telling", "t-SNE", "figures"])
+@pytest.mark.parametrize("at", ["GAN, seed 1", "seed 1: drawing", "softmax models", "telling", "t-SNE", "figures"])
 def test_a_stopped_study_goes_on_to_the_same_bytes(
     finished: StudyResult, source: LabelledImages, target: LabelledImages, tmp_path: Path, at: str
 ):

@@ -128,7 +128,5 @@ def require_trainable(images: LabelledImages, config: GanConfig) -> None:
         raise InputError(f"{images.name}: found no training image of class {empty[0]!r}; add some or drop it")
     # Here, because the networks bring torch: the command line needs only the configuration to start.
     from mizumashi.gan.footprint import require_memory
-    from mizumashi.gan.networks import Shape
 
-    shape = Shape(height, images.channels, len(images.class_names), config.latent_size, config.widths)
-    require_memory(shape, config.batch_size, config.precision)
+    require_memory(images, config)

@@ -5,8 +5,9 @@ import os
 import torch
 from torch import Tensor, nn
 
+from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
-from mizumashi.gan.config import Precision
+from mizumashi.gan.config import GanConfig, Precision
 from mizumashi.gan.networks import Discriminator, Generator, Shape
 
 
@@ -46,14 +47,28 @@ def training_bytes(shape: Shape, batch_size: int, precision: Precision = "32-tru
     return max(4 * weights + activations, 10 * weights)
 
 
-def require_memory(shape: Shape, batch_size: int, precision: Precision) -> None:
+def require_memory(images: LabelledImages, config: GanConfig) -> None:
     """Raise `InputError` if training needs more than this machine's physical memory, where that is known."""
-    needed, there = training_bytes(shape, batch_size, precision), physical_memory()
+    needed, there = _needed(images, config), physical_memory()
     if there is not None and needed > there:
         raise InputError(
             f"found networks and a mini-batch that need about {needed / 1e9:,.1f} GB to train; expected at most the "
             f"{there / 1e9:,.1f} GB of this machine's memory; lower --widths, --latent-size or --batch-size"
         )
+
+
+def fitting(images: LabelledImages, config: GanConfig) -> int | None:
+    """How many GANs can train on these images at once in half of this machine's memory, where that is known.
+
+    One at least: of a single one, `require_memory` says whether it fits.
+    """
+    there = physical_memory()
+    return None if there is None else max(1, there // 2 // (_needed(images, config) + images.images.nbytes))
+
+
+def _needed(images: LabelledImages, config: GanConfig) -> int:
+    shape = Shape(images.size[0], images.channels, len(images.class_names), config.latent_size, config.widths)
+    return training_bytes(shape, config.batch_size, config.precision)
 
 
 def physical_memory() -> int | None:

@@ -68,7 +68,7 @@ def train(
             stopped. It does not change the results.
         accelerator: Lightning Fabric's name for the device: "auto", "cpu", "cuda", ...
         tensorboard: whether losses and pictures are written for TensorBoard, too (see `mizumashi.gan.board`).
-        progress: called after every step.
+        progress: called after every step; where it raises, the run is stopped: a checkpoint is written first.
 
     Returns:
         The finished run, with all its snapshots.
@@ -125,15 +125,28 @@ def resolved(config: GanConfig, accelerator: str) -> GanConfig:
         >>> resolved(GanConfig(precision="32-true"), "cpu").precision
         '32-true'
     """
-    try:
-        device = Fabric(accelerator=accelerator, devices=1).device
-    except (ValueError, RuntimeError, ImportError) as error:
-        raise InputError(f"found accelerator {accelerator!r}; expected one that is here: {error}") from error
+    device = device_of(accelerator)
     if config.precision == "auto":
         return replace(config, precision="bf16-mixed" if bfloat16_is_fast(device) else "32-true")
     if config.precision == "16-mixed" and device.type == "cpu":
         raise InputError("found precision 16-mixed on a CPU; expected auto, 32-true or bf16-mixed there")
     return config
+
+
+def device_of(accelerator: str) -> torch.device:
+    """The device that Lightning Fabric means by this name.
+
+    Raises:
+        InputError: this machine has no such accelerator.
+
+    Example:
+        >>> device_of("cpu").type
+        'cpu'
+    """
+    try:
+        return Fabric(accelerator=accelerator, devices=1).device
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise InputError(f"found accelerator {accelerator!r}; expected one that is here: {error}") from error
 
 
 class MiniBatches:
@@ -217,17 +230,24 @@ class _Training:
                 if due or self.on_cpu or len(self.unread) == _GPU_READS_EVERY:
                     self._read()
                     note = "D {1:.2f}  G {0:.2f}".format(*self.log.losses[-1])
-                progress(task, done, total, note)
                 if snapshot:
                     self._keep(done)
+                try:
+                    progress(task, done, total, note)
+                except BaseException:
+                    self._checkpoint()
+                    raise
                 if due or interrupted():
-                    self._read()
-                    checkpoint.save(self.run.path, self.parts, self.log)
+                    self._checkpoint()
                 if interrupted() and done < total:
                     raise KeyboardInterrupt(f"stopped after step {done} of {total}; the same command goes on")
             self.run.finish()
             if interrupted():
                 raise KeyboardInterrupt(f"stopped after step {total}, the last; the GAN in {self.run.path} is finished")
+
+    def _checkpoint(self) -> None:
+        self._read()
+        checkpoint.save(self.run.path, self.parts, self.log)
 
     def _step(self, step: int) -> Tensor:
         """One step of both networks; gives what `_read` reads: loss and gradient norm, generator first."""

@@ -1,4 +1,4 @@
-"""The study: GANs, generated sets, cells, measures, one after another; what is there already is kept."""
+"""The study: GANs and generated sets, cells, measures, one after another; what is there already is kept."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -9,15 +9,12 @@ import numpy as np
 
 from mizumashi import files
 from mizumashi.data.images import LabelledImages
-from mizumashi.data.npz import map_npz
-from mizumashi.data.readers import open_images
-from mizumashi.data.writers import write_stream
 from mizumashi.gan.config import CHECKPOINT_EVERY
-from mizumashi.gan.run import GanRun
-from mizumashi.gan.training import resolved, train
+from mizumashi.gan.training import resolved
 from mizumashi.progress import Progress, silent
 from mizumashi.studies.cell import Cell, Cells
 from mizumashi.studies.choice import VALIDATION, Choice, choose, survivors
+from mizumashi.studies.gans import Gans
 from mizumashi.studies.material import Material
 from mizumashi.studies.measures import (
     measure_copies,
@@ -63,45 +60,41 @@ def run_study(
     description = begin(plan, folder)
     write_labels(plan.tested, folder / "labels.npz")
     done = _Done(plan)
-    for number, seed in enumerate(plan.seeds):
-        home = folder / "runs" / str(seed)
-        if not (home / "gan" / "finished.json").exists():  # of seeds that are there already, no pace can be told
-            progress("study: seeds", number, len(plan.seeds), "")
-        training = plan.training(seed)
-        run = train(
-            training.real,
-            home / "gan",
-            replace(plan.config.gan, seed=seed),
-            checkpoint_every=checkpoint_every,
-            accelerator=accelerator,
-            tensorboard=tensorboard,
-            progress=progress,
-        )
-        sets = {
-            step: _generated_set(plan, training.real, run, step, seed, home / "sets", progress)
-            for step in plan.config.gan.stages
-        }
-        material = material_of(plan, training, sets, seed)
-        cells = Cells(material, plan.config.classifier_seeds, folder / "cells", list(plan.tested), progress)
-        for classifier in plan.classifiers:
-            done.add(classifier.name, cells.run(classifier, done.wanted(classifier.name)))
-        done.distances[str(seed)] = measure_distances(material, home / "distances.json", progress)
-        if seed == plan.seeds[0]:
-            copied = measure_copies(material, plan.source.test, home / "copies.json", progress)
-            write_examples(material.tests, folder / "examples.npz")
-            write_map(material, folder / "map.npz", progress)
-            write_map_images(material, folder / "map-images.npz")
+    gans = Gans(plan, folder, accelerator, checkpoint_every, tensorboard, progress)
+    for group in gans.groups:
+        if not all((folder / "runs" / str(seed) / "gan" / "finished.json").exists() for seed in group):
+            # Of seeds that are there already, no pace can be told.
+            progress("study: seeds", plan.seeds.index(group[0]), len(plan.seeds), "")
+        gans.make(group)
+        for seed in group:
+            _measure_seed(plan, gans.sets(seed), seed, folder, done, progress)
     progress("study: seeds", len(plan.seeds), len(plan.seeds), "")
     results = {
         "plan": description,
         "cells": [asdict(cell) for cell in done.cells],
         "distances": done.distances,
-        "copies": copied,
+        "copies": done.copies,
         "choices": {classifier.name: asdict(done.choice(classifier.name)) for classifier in plan.classifiers}
         if plan.config.choose
         else {},
     }
     files.write_json(folder / "results.json", results)
+
+
+def _measure_seed(
+    plan: Plan, sets: Mapping[int, LabelledImages], seed: int, folder: Path, done: "_Done", progress: Progress
+) -> None:
+    """Train and score a seed's classifiers and measure its sets; of the first seed, the pictures, too."""
+    material, home = material_of(plan, plan.training(seed), sets, seed), folder / "runs" / str(seed)
+    cells = Cells(material, plan.config.classifier_seeds, folder / "cells", list(plan.tested), progress)
+    for classifier in plan.classifiers:
+        done.add(classifier.name, cells.run(classifier, done.wanted(classifier.name)))
+    done.distances[str(seed)] = measure_distances(material, home / "distances.json", progress)
+    if seed == plan.seeds[0]:
+        done.copies = measure_copies(material, plan.source.test, home / "copies.json", progress)
+        write_examples(material.tests, folder / "examples.npz")
+        write_map(material, folder / "map.npz", progress)
+        write_map_images(material, folder / "map-images.npz")
 
 
 class _Done:
@@ -111,6 +104,7 @@ class _Done:
         self.plan = plan
         self.cells: list[Cell] = []
         self.distances: dict[str, dict[str, Any]] = {}
+        self.copies: dict[str, Any] = {}
         self.seeds_of = dict.fromkeys((classifier.name for classifier in plan.classifiers), 0)
 
     def wanted(self, classifier: str) -> list[Recipe]:
@@ -160,30 +154,3 @@ def material_of(plan: Plan, training: Training, sets: Mapping[int, LabelledImage
         tests[VALIDATION] = training.validation
     generated = {step: images.train for step, images in sets.items()}
     return Material(seed, training.real, generated, tests, plan.config.grow, plan.config.regime.balance)
-
-
-def kept_set(path: Path, step: int) -> LabelledImages:
-    """A generated set that a study keeps, left on disk, so that memory does not grow with the number of stages.
-
-    Raises:
-        InputError: the file is missing or damaged: opening it whole checks it first.
-    """
-    return replace(open_images(path), images=map_npz(path, "images"), name=f"gan@{step}")
-
-
-def _generated_set(
-    plan: Plan, real: LabelledImages, run: GanRun, step: int, seed: int, folder: Path, progress: Progress
-) -> LabelledImages:
-    """A set with the real images' labels, image by image, and a test part with the source's, drawn once and kept.
-
-    With the real labels, a generated set has the real share of each class: what a classifier makes of it tells of the
-    images, not of their proportions.
-    """
-    path = folder / f"gan@{step}.npz"
-    if not path.exists():
-        snapshot, trained = run.snapshot(step), plan.generated_labels(real)
-        labels = np.concatenate([np.array(trained, np.int64), plan.source.test.labels])
-        chunks = snapshot.draw(len(labels), labels=labels, seed=seed, progress=progress)
-        origin = run.origin(step, seed=seed)
-        write_stream(chunks, labels, snapshot.class_names, path, "npz", test_start=len(trained), origin=origin)
-    return kept_set(path, step)
