@@ -174,7 +174,8 @@ PASSED_ON: dict[str, list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
     ],
     "generate STUDY --recipe best --out OUT --format npz --images I --target T --data-dir D": [
         ("require_writable", (Path("OUT"), "npz"), {}),
-        ("training_set_and_origin", (Path("STUDY"), "best"), {"images": "I", "target": "T", "data_dir": Path("D")}),
+        ("training_set", (Path("STUDY"), "best"), {"images": "I", "target": "T", "data_dir": Path("D")}),
+        ("recipe_origin", (Path("STUDY"), "best"), {}),
         ("write_images", (MIXED, Path("OUT"), "npz"), {"origin": "origin"}),
     ],
     "export RUN --out OUT --step 300": [
@@ -228,7 +229,8 @@ def test_every_option_reaches_its_destination(command: str, monkeypatch: pytest.
     )
     replaced = {
         "jobs.study": SimpleNamespace(path=tmp_path, verdict="No."),
-        "jobs.training_set_and_origin": (MIXED, "origin"),
+        "jobs.training_set": MIXED,
+        "jobs.recipe_origin": "origin",
         "jobs.compare": "compared",
         "report.tables.describe_comparison": "description",
         "jobs.report": None,

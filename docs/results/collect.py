@@ -67,7 +67,7 @@ def harm(result: StudyResult, name: str) -> list[list[str]]:
         if result.choices:
             picks["validation"] = result.choices[case.classifier].recipe
         for by, pick in picks.items():
-            line = [name, case.classifier, case.test, by, pick, better]
+            line = [f"{name}: {case.classifier} on {case.test}", by, pick, better]
             if pick == better:
                 rows.append([*line, "the same", "", "no"])
                 continue
@@ -107,7 +107,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     found = {name: StudyResult.read(folder / name) for name in STUDIES if (folder / name / "results.json").exists()}
     rows = [row for name, result in found.items() for row in harm(result, name)]
-    head = ["study", "classifier", "test set", "picked by", "pick", "better baseline", "points", "p", "worse"]
+    head = ["case", "picked by", "pick", "better baseline", "points", "p", "worse"]
     print((HERE / "head.md").read_text(encoding="utf-8"))
     if missing := [name for name in STUDIES if name not in found]:
         print(f"Not finished when this page was written, and therefore not on it: {', '.join(missing)}.\n")

@@ -192,13 +192,11 @@ class Generate(Spoken):
 
     def _mix(self, recipe: str) -> Outcome:
         from mizumashi.data.writers import require_writable, write_images
-        from mizumashi.jobs import training_set_and_origin
+        from mizumashi.jobs import recipe_origin, training_set
 
         require_writable(self.out, self.format)
-        images, origin = training_set_and_origin(
-            self.run_folder, recipe, images=self.images, target=self.target, data_dir=self.data_dir
-        )
-        path = write_images(images, self.out, self.format, origin=origin)
+        images = training_set(self.run_folder, recipe, images=self.images, target=self.target, data_dir=self.data_dir)
+        path = write_images(images, self.out, self.format, origin=recipe_origin(self.run_folder, recipe))
         return Outcome(
             f"{visible(str(path))}: {len(images)} images of {len(images.class_names)} classes: {images.name}",
             lambda: _set_facts(path, len(images), images.class_names) | {"recipe": images.name},

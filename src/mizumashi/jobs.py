@@ -116,41 +116,10 @@ def training_set(
     Raises:
         InputError: the folder holds no finished study, the source is not the study's, or the recipe does not fit.
     """
-    result, chosen = _chosen(study, recipe)
-    return _recipe_set(result, chosen, images, target, data_dir)
-
-
-def training_set_and_origin(
-    study: str | Path,
-    recipe: str = "best",
-    *,
-    images: LabelledImages | str | Path | None = None,
-    target: LabelledImages | str | Path | None = None,
-    data_dir: str | Path | None = None,
-) -> "tuple[LabelledImages, Origin]":
-    """As `training_set`, and what its dataset card says: see `mizumashi.write_images`."""
-    from mizumashi.studies.origin import recipe_origin
-
-    result, chosen = _chosen(study, recipe)
-    return _recipe_set(result, chosen, images, target, data_dir), recipe_origin(result, chosen)
-
-
-def _chosen(study: str | Path, recipe: str) -> tuple[StudyResult, Recipe]:
-    """A finished study, and the recipe of that spelling, or the best."""
-    result = StudyResult.read(study)
-    return result, Recipe.parse(result.verdict.cases[0].best if recipe == "best" else recipe)
-
-
-def _recipe_set(
-    result: StudyResult,
-    chosen: Recipe,
-    images: LabelledImages | str | Path | None,
-    target: LabelledImages | str | Path | None,
-    data_dir: str | Path | None,
-) -> LabelledImages:
     from mizumashi.studies.gans import kept_sets
     from mizumashi.studies.run import material_of
 
+    result, chosen = _chosen(study, recipe)
     with files.expect_undamaged(result.path / "results.json", "the study's command writes it again"):
         config = planned_config(result.plan)
         origins = [Path(name) if name and Path(name).is_absolute() else name for name in result.plan["origins"]]
@@ -165,6 +134,27 @@ def _recipe_set(
     seed = plan.seeds[0]
     sets = kept_sets(result.path, seed, chosen.steps(config.gan.stages))
     return material_of(plan, plan.training(seed), sets, seed).training_set(chosen).renamed(str(chosen))
+
+
+def recipe_origin(study: str | Path, recipe: str = "best") -> "Origin":
+    """What the dataset card of a recipe's training set says (see `mizumashi.write_images`).
+
+    Args:
+        study: the study's folder.
+        recipe: as for `training_set`.
+
+    Raises:
+        InputError: the folder holds no finished study, or the recipe does not fit.
+    """
+    from mizumashi.studies.origin import origin
+
+    return origin(*_chosen(study, recipe))
+
+
+def _chosen(study: str | Path, recipe: str) -> tuple[StudyResult, Recipe]:
+    """A finished study, and the recipe of that spelling, or the best."""
+    result = StudyResult.read(study)
+    return result, Recipe.parse(result.verdict.cases[0].best if recipe == "best" else recipe)
 
 
 def report(folder: str | Path, *, progress: Progress = silent) -> StudyResult:

@@ -17,7 +17,7 @@ from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig
-from mizumashi.jobs import evaluate, study, training_set, training_set_and_origin
+from mizumashi.jobs import evaluate, recipe_origin, study, training_set
 from mizumashi.measure.statistics import bootstrap_interval
 from mizumashi.progress import silent
 from mizumashi.report.page import draw
@@ -198,10 +198,8 @@ def test_a_recipes_training_set_can_be_had_again(choosing: StudyResult, source: 
         training_set(choosing.path, images=target, target=source)
 
 
-def test_a_recipes_card_says_what_it_is_made_of_and_what_the_study_found(
-    choosing: StudyResult, source: LabelledImages, target: LabelledImages
-):
-    _, origin = training_set_and_origin(choosing.path, "real+gan@2..4", images=source, target=target)
+def test_a_recipes_card_says_what_it_is_made_of_and_what_the_study_found(choosing: StudyResult, source: LabelledImages):
+    origin = recipe_origin(choosing.path, "real+gan@2..4")
     facts = dict(origin.facts)
     assert facts["SHA-256 of the real images' contents"] == source.content_hash()
     assert facts["recipe"] == "real+gan@2..4"
@@ -214,11 +212,11 @@ def test_a_recipes_card_says_what_it_is_made_of_and_what_the_study_found(
     place = choosing.tests.index("negatives")
     means = choosing.accuracy("softmax")[:, place].mean(axis=1)
     row = choosing.recipes("softmax").index("gan@2..4")
-    _, alone = training_set_and_origin(choosing.path, "gan@2..4", images=source, target=target)
+    alone = recipe_origin(choosing.path, "gan@2..4")
     expected = f"Accuracy of softmax on negatives: {means[row]:.3f} (of real: {means[0]:.3f}), the mean over 2 seeds."
     assert expected in alone.scores
     assert alone.generated == "all"
-    _, real = training_set_and_origin(choosing.path, "real+classical", images=source, target=target)
+    real = recipe_origin(choosing.path, "real+classical")
     assert (real.generated, real.tags) == ("none", ())
     assert "stages" not in dict(real.facts)
 

@@ -19,11 +19,13 @@ class Curve:
         name: the network's.
         line: the medians, as the points of an SVG polyline.
         band: where 80 % of the losses lie, as an SVG path.
+        equilibrium: where the discriminator cannot tell, the loss and its height in the image.
     """
 
     name: str
     line: str
     band: str
+    equilibrium: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,15 @@ class Chart:
     bottom: int = HEIGHT - BOTTOM
 
 
-def chart(losses: Mapping[str, Sequence[NDArray[np.float64]]]) -> Chart:
+def chart(losses: Mapping[str, Sequence[NDArray[np.float64]]], equilibrium: Mapping[str, float]) -> Chart:
     """The median of all runs' losses in up to 200 spans of training, and the tenth and ninetieth percentile.
 
     Args:
         losses: for each network and run, one loss for each step.
+        equilibrium: for some networks, the loss where the discriminator cannot tell.
 
     Example:
-        >>> found = chart({"generator": [np.linspace(2, 1, 1000)]})
+        >>> found = chart({"generator": [np.linspace(2, 1, 1000)]}, {"generator": float(np.log(2))})
         >>> found.steps, found.ends, [text for _, text in found.x_ticks]
         (5, [('generator', 1.002002002002002)], ['0', '250', '500', '750', '1000'])
     """
@@ -74,8 +77,8 @@ def chart(losses: Mapping[str, Sequence[NDArray[np.float64]]]) -> Chart:
         )
         for name, runs in losses.items()
     }
-    low = min(float(values.min()) for values in percentiles.values())
-    high = max(float(values.max()) for values in percentiles.values())
+    shown = np.concatenate([*(values.ravel() for values in percentiles.values()), list(equilibrium.values())])
+    low, high = float(shown.min()), float(shown.max())
     y_ticks = [float(tick) for tick in MaxNLocator(4).tick_values(low, high)]
     x_ticks = [float(tick) for tick in MaxNLocator(4, integer=True).tick_values(0, count) if tick <= count]
 
@@ -94,6 +97,7 @@ def chart(losses: Mapping[str, Sequence[NDArray[np.float64]]]) -> Chart:
             name,
             points(middles, values[:, 1]),
             f"M{points(middles, values[:, 0])} L{points(middles[::-1], values[::-1, 2])}Z",
+            (equilibrium[name], round(float(y(np.array(equilibrium[name]))), 1)) if name in equilibrium else None,
         )
         for name, values in percentiles.items()
     ]

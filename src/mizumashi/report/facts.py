@@ -1,5 +1,6 @@
 """What a report shows of a finished study, read from its files and computed once."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,6 +106,12 @@ class Facts:
         """The name of each label."""
         names: list[str] = self.result.plan["source"]["class_names"]
         return names
+
+    @property
+    def equilibrium(self) -> dict[str, float]:
+        """The losses where the discriminator cannot tell: D = 1/2 everywhere."""
+        generator = {"non-saturating": math.log(2), "minimax": -math.log(2)}[self.result.plan["gan"]["objective"]]
+        return {"generator": generator, "discriminator": 2 * math.log(2)}
 
     @cached_property
     def losses(self) -> dict[str, dict[str, NDArray[np.float64]]]:

@@ -310,7 +310,7 @@ def _map(facts: Facts) -> list[MapSet]:
 
 
 def _losses(facts: Facts) -> Chart:
-    return chart({network: list(runs.values()) for network, runs in facts.losses.items()})
+    return chart({network: list(runs.values()) for network, runs in facts.losses.items()}, facts.equilibrium)
 
 
 def _confusions(facts: Facts) -> list[tuple[str, str, list[Readings]]]:

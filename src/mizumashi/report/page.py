@@ -1,6 +1,5 @@
 """A study's tables, figures and report, from its result files alone."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
@@ -22,12 +21,6 @@ if TYPE_CHECKING:
 
 EXAMPLES_PER_CLASS = 3
 """Images of each class and stage in figure 3."""
-
-EQUILIBRIUM = {
-    "non-saturating": {"generator": math.log(2), "discriminator": 2 * math.log(2)},
-    "minimax": {"generator": -math.log(2), "discriminator": 2 * math.log(2)},
-}
-"""The losses where the discriminator cannot tell: D = 1/2 everywhere."""
 
 Drawing = tuple[str, str, "Callable[[], Figure]"]
 """A figure's file name, its caption, and what draws it."""
@@ -90,7 +83,7 @@ def _drawings(facts: Facts) -> Iterator[Drawing]:
         "losses",
         "Loss of the generator and the discriminator against the training step, "
         f"{words.counted(len(result.seeds), 'run')} (the paper's figure 2).",
-        lambda: figures.loss_curves(facts.losses, EQUILIBRIUM[result.plan["gan"]["objective"]]),
+        lambda: figures.loss_curves(facts.losses, facts.equilibrium),
     )
     yield (
         "stages",

@@ -6,7 +6,7 @@ from mizumashi.studies.recipe import REAL, Recipe
 from mizumashi.studies.results import StudyResult
 
 
-def recipe_origin(result: StudyResult, recipe: Recipe) -> Origin:
+def origin(result: StudyResult, recipe: Recipe) -> Origin:
     """The origin of a recipe's training set, as the first seed of a finished study had it.
 
     Raises:
