@@ -26,10 +26,15 @@ STUDIES = {
     "faxes-few": "The paper's claim, with a convolutional network",
     "mnist-10": "MNIST, 10 images of each class",
     "mnist-20": "MNIST, 20 images of each class",
+    "mnist-20-cnn": "MNIST, 20 images of each class, with a convolutional network",
     "mnist-50": "MNIST, 50 images of each class",
+    "mnist-50-cnn": "MNIST, 50 images of each class, with a convolutional network",
     "mnist-100": "MNIST, 100 images of each class",
+    "mnist-100-cnn": "MNIST, 100 images of each class, with a convolutional network",
     "mnist-two-rare": "MNIST with two classes cut to 1 %",
+    "mnist-two-rare-cnn": "MNIST with two classes cut to 1 %, with a convolutional network",
     "cifar10-small": "Small photographs, 200 of each class",
+    "cifar10-small-cnn": "Small photographs, 200 of each class, with a convolutional network",
     "digits": "The digits of scikit-learn",
 }
 BASELINES = (str(REAL), str(CLASSICAL))
