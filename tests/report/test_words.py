@@ -1,4 +1,4 @@
-from mizumashi.report.words import verdict_note
+from mizumashi.report.words import _settings, verdict_note
 from mizumashi.studies.verdict import Case, Verdict
 
 
@@ -13,3 +13,7 @@ def test_the_note_says_what_so_many_seeds_can_claim():
     assert "probability" not in note(5, 0)
     assert "corrected for 4 comparisons" in note(6, 4)
     assert "with a probability of 0.25 (softmax on scans)" in note(6, 4)
+
+
+def test_a_setting_that_is_left_open_is_not_shown():
+    assert _settings({"name": "cnn", "steps": None, "batch_size": 32, "rate": 0.02}) == "cnn (batch_size 32, rate 0.02)"

@@ -76,7 +76,7 @@ def _settings(description: dict[str, Any]) -> str:
     settings = ", ".join(
         f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in description.items()
-        if key != "name" and not isinstance(value, dict)
+        if key != "name" and not isinstance(value, dict) and value is not None
     )
     return f"{description['name']} ({settings})" if settings else str(description["name"])
 
