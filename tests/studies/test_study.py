@@ -202,6 +202,9 @@ def test_a_recipes_card_says_what_it_is_made_of_and_what_the_study_found(choosin
     origin = recipe_origin(choosing.path, "real+gan@2..4")
     facts = dict(origin.facts)
     assert facts["SHA-256 of the real images' contents"] == source.content_hash()
+    assert facts["real images"].endswith(
+        f"{len(source)} images of 16 x 16 pixels, {len(source.test)} of them for testing alone"
+    )
     assert facts["recipe"] == "real+gan@2..4"
     assert facts["stages"] == "steps 2, 4 of 4"
     assert facts["target images among the real ones"] == "15 of negatives"

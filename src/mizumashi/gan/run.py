@@ -281,10 +281,11 @@ class GanRun:
 
 
 def source_facts(images: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What a dataset card says of real images, from what `LabelledImages.describe` gave."""
+    """What a dataset card says of real images, from what `LabelledImages.describe` gave, and a study's plan has."""
     size = " x ".join(map(str, images["size"]))
+    tested = f", {images['count'] - images['train']} of them for testing alone" if "train" in images else ""
     return (
-        ("real images", f"{images.get('name')}: {images.get('count')} images of {size} pixels"),
+        ("real images", f"{images.get('name')}: {images.get('count')} images of {size} pixels{tested}"),
         ("SHA-256 of the real images' contents", str(images.get("sha256"))),
     )
 
