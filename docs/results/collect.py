@@ -44,16 +44,17 @@ def accuracy_table(result: StudyResult, classifier: str, test: str) -> str:
     """Each recipe's accuracy and gains, with 95 % intervals over seeds and test images."""
     right = result.right(classifier, test)
     chosen = result.choices[classifier].recipe if result.choices else None
-    over_real = result.gains(classifier, test)
+    over_real, alike = result.gains(classifier, test), result.balanced_by(test)
     rows = []
     for recipe, images in right.items():
         none = np.zeros_like(images)
-        reached = [number / 100 for number in bootstrap_interval(images, none, result.seeds[0])]
+        reached = [number / 100 for number in bootstrap_interval(images, none, result.seeds[0], labels=alike)]
         name = f"{recipe} (chosen)" if recipe == chosen else recipe
         gain = points(over_real[recipe]) if recipe in over_real else ""
         over_classical = ""
         if BASELINES[1] in right and recipe not in BASELINES:
-            over_classical = points(bootstrap_interval(images, right[BASELINES[1]], result.seeds[0]))
+            gained = bootstrap_interval(images, right[BASELINES[1]], result.seeds[0], labels=alike)
+            over_classical = points(gained)
         rows.append([name, "{:.3f} ({:.3f} to {:.3f})".format(*reached), gain, over_classical])
     head = ["recipe", f"accuracy on {test}", "points over real"]
     if BASELINES[1] not in right:
@@ -66,8 +67,9 @@ def harm(result: StudyResult, name: str) -> list[list[str]]:
     rows = []
     for case in result.verdict.cases:
         right = result.right(case.classifier, case.test)
-        baselines = [recipe for recipe in BASELINES if recipe in right]
-        better = max(baselines, key=lambda recipe: float(right[recipe].mean()))
+        column = result.accuracy(case.classifier)[:, result.tests.index(case.test)].mean(axis=1)
+        reached = dict(zip(result.recipes(case.classifier), column.tolist(), strict=True))
+        better = max([recipe for recipe in BASELINES if recipe in reached], key=lambda recipe: reached[recipe])
         picks = {"verdict": case.best}
         if result.choices:
             picks["validation"] = result.choices[case.classifier].recipe
@@ -77,7 +79,9 @@ def harm(result: StudyResult, name: str) -> list[list[str]]:
                 rows.append([*line, "the same", "", "no"])
                 continue
             asked = {recipe: right[recipe] for recipe in (better, pick)}
-            [one] = compare_all({case.test: asked}, [better], result.seeds[0])
+            alike = result.balanced_by(case.test)
+            labels = {} if alike is None else {case.test: alike}
+            [one] = compare_all({case.test: asked}, [better], result.seeds[0], labels=labels)
             assert one.p is not None, "six seeds or more"
             worse = one.p < 0.05 and one.high < 0
             gain = points((one.gain, one.low, one.high))  # type: ignore[arg-type]
@@ -99,7 +103,7 @@ def section(name: str, result: StudyResult) -> str:
         parts.append("\n".join(f"- {sentence}" for sentence in choices(result, str)))
     for classifier in result.classifiers:
         for test in result.tested[::-1]:
-            parts += [f"{classifier} on {test}:", accuracy_table(result, classifier, test)]
+            parts += [f"{classifier} on {test}{result.counting}:", accuracy_table(result, classifier, test)]
     parts += ["The verdict:", "\n".join(f"> {line}  " for line in str(result.verdict).splitlines())]
     power = [case for case in result.verdict.cases if case.power_at_one_point is not None]
     told = ", ".join(f"{case.power_at_one_point:.2f} ({case.classifier} on {case.test})" for case in power)

@@ -31,6 +31,23 @@ def test_each_recipe_meets_each_baseline_on_each_test_set() -> None:
     assert [one.images for one in found] == [400] * 3 + [300] * 3
 
 
+def test_where_classes_count_alike_a_rare_one_decides() -> None:
+    # Of 20 rare images the recipe reads all, the baseline none; of 380 common ones it reads a few less.
+    labels = np.repeat([0, 1], [380, 20])
+    shares = {"real": np.where(labels, 0.0, 0.95), "more": np.where(labels, 1.0, 0.88)}
+    for seeds, method in ((8, "permutation test over seeds"), (1, "bootstrap of test images")):
+        right = {name: np.random.default_rng(0).random((seeds, 400)) < share for name, share in shares.items()}
+        [plain] = compare_all({"mnist": right}, ["real"], seed=0)
+        [found] = compare_all({"mnist": right}, ["real"], seed=0, labels={"mnist": labels, "faxocr": labels[:0]})
+        gains = [
+            right["more"][:, labels == label].mean(axis=1) - right["real"][:, labels == label].mean(axis=1)
+            for label in (0, 1)
+        ]
+        assert found.differences == pytest.approx(100 * np.mean(gains, axis=0))
+        assert (found.claims, found.method) == (True, method)
+        assert abs(plain.gain) < 3 < 40 < found.gain
+
+
 def test_a_baseline_alone_meets_nothing() -> None:
     assert compare_all({"mnist": clear(6, "real")}, ["real"], seed=0) == []
 

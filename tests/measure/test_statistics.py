@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
+from sklearn.metrics import balanced_accuracy_score
 
 from mizumashi.errors import InputError
 from mizumashi.measure.statistics import (
     Interval,
     bootstrap_interval,
+    gain_estimates,
     holm,
     mcnemar_p,
     permutation_p,
@@ -114,6 +116,42 @@ def test_the_seed_of_the_resamples_decides() -> None:
 def test_recipes_that_read_all_alike_differ_by_nothing() -> None:
     right = guesses(0.9, 6, 50)
     assert bootstrap_interval(right, right, seed=0) == (0, 0, 0)
+
+
+def test_where_classes_count_alike_the_mean_is_of_balanced_accuracies() -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 4], [200, 20, 3]))
+    reads = np.random.default_rng(1).choice([0, 1, 4], (2, 5, len(labels)))
+    reads[0, :, labels != 0] = labels[labels != 0, None]
+    first, second = reads == labels
+    gains = [
+        100 * (balanced_accuracy_score(labels, a) - balanced_accuracy_score(labels, b))
+        for a, b in zip(*reads, strict=True)
+    ]
+    [estimate] = gain_estimates({"a": first, "b": second}, [("a", "b")], 0, 100, labels=labels)
+    assert estimate.gains == pytest.approx(gains)
+
+
+@pytest.mark.parametrize("sizes", [[900, 300, 60], [400, 400, 400]])
+def test_where_classes_count_alike_the_error_is_that_of_a_stratified_mean(sizes: list[int]) -> None:
+    # Cochran, 1977, section 5.3: the variance of a mean of means is the sum of their variances over the square of K.
+    labels = np.repeat(np.arange(3), sizes)
+    right = np.random.default_rng(0).random((2, 1, len(labels))) < np.array([0.95, 0.6, 0.3])[labels]
+    first, second = right.repeat(7, axis=1)
+    difference = 100 * (right[0, 0].astype(float) - right[1, 0])
+    variance = sum(difference[labels == label].var() / size for label, size in enumerate(sizes)) / 9
+    half = half_width(bootstrap_interval(first, second, seed=0, labels=labels))
+    assert half == pytest.approx(norm.ppf(0.975) * np.sqrt(variance), rel=0.03)
+
+
+def test_one_class_counts_as_all_images_do() -> None:
+    first, second = guesses(0.9, 6, 300, seed=1), guesses(0.8, 6, 300, seed=2)
+    assert bootstrap_interval(first, second, 0, labels=np.full(300, 5)) == bootstrap_interval(first, second, 0)
+
+
+def test_labels_of_other_images_are_refused() -> None:
+    right = guesses(0.9, 6, 300)
+    with pytest.raises(InputError, match=r"found labels of shape \(299,\) for 300 images; expected one for each"):
+        bootstrap_interval(right, right, 0, labels=np.zeros(299, np.int64))
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,12 @@ def test_bars_of_one_seed_are_wilsons_interval() -> None:
     assert "one seed, 95 % Wilson interval for 249 images" in texts(figure.legends[0].get_texts())
 
 
+def test_one_seed_has_no_bar_where_images_do_not_count_alike() -> None:
+    figure = figures.recipe_accuracy(["real", "gan@300"], [[0.9], [0.8]], "real", None, "faxocr, every class alike")
+    assert not [artist for artist in figure.axes[0].collections if isinstance(artist, LineCollection)]
+    assert texts(figure.legends[0].get_texts()) == ["real, the baseline", "one seed"]
+
+
 def test_seeds_that_agree_have_no_bar() -> None:
     axes = figures.recipe_accuracy(["real", "gan@300"], np.full((2, 3), 0.5), "real", 249, "faxocr").axes[0]
     np.testing.assert_array_equal(bars(axes), np.full((2, 2), 50.0))

@@ -128,6 +128,31 @@ def test_readings_tell_which_images_were_read_rightly(choosing: StudyResult):
             np.testing.assert_allclose(right[recipe].mean(axis=(1, 2)), accuracy[row])
 
 
+def test_in_a_study_that_balances_every_class_counts_alike(blobs: LabelledImages, tmp_path: Path):
+    few = np.flatnonzero(blobs.labels == 0)[12:]
+    unbalanced = stratified_split(blobs.take(np.setdiff1d(np.arange(len(blobs)), few)), 0.5, seed=0).renamed("few")
+    noise = np.random.default_rng(0).integers(0, 256, unbalanced.test.images.shape)
+    noisy = (0.15 * unbalanced.test.images + 0.85 * noise).astype(np.uint8)
+    target = replace(unbalanced.test, images=noisy, name="noisy")
+    config = replace(TINY, recipes=("real+smote", "real+gan@4"), regime=Regime(balance=True))
+    result = study(unbalanced, target=target, out=tmp_path / "study", config=config)
+    accuracy = result.accuracy("softmax")[:, result.tests.index("noisy")]
+    right, labels = result.right("softmax", "noisy"), target.labels
+    for row, recipe in enumerate(result.recipes("softmax")):
+        of_classes = [right[recipe][:, 0, labels == label].mean(axis=1) for label in range(3)]
+        np.testing.assert_allclose(accuracy[row], np.mean(of_classes, axis=0))
+        assert result.accuracies("softmax", "noisy")[recipe].mean == pytest.approx(accuracy[row].mean())
+    assert not np.allclose(accuracy[0], right["real"].mean(axis=(1, 2)))
+    gain = 100 * (accuracy[2] - accuracy[0]).mean()
+    assert result.gains("softmax", "noisy")["real+gan@4"].mean == pytest.approx(gain)
+    case = result.verdict.cases[0]
+    assert case.comparisons[1].gain == pytest.approx(gain)
+    assert case.sentence.startswith("For softmax on noisy, every class counting alike: use none of it")
+    assert "Every class counts alike. Mean ± standard deviation" in (tmp_path / "study" / "report.md").read_text()
+    told = [score for score in recipe_origin(result.path, "real+gan@4").scores if "on noisy" in score]
+    assert told[0].startswith(f"Accuracy of softmax on noisy, every class counting alike: {accuracy[2].mean():.3f}")
+
+
 def test_gains_come_with_the_interval_that_suits_the_test_set(choosing: StudyResult):
     right, accuracy = choosing.right("softmax", "blobs"), choosing.accuracy("softmax")
     of_real, of_generated = (choosing.gains("softmax", test) for test in ("blobs", "gan@4"))

@@ -33,7 +33,8 @@ class Comparison:
         seeds: S.
         images: N.
         method: what `p` stems from: of 6 seeds or more the permutation test. Of one seed it is McNemar's test, or the
-            bootstrap where the seed has several classifiers: both cover the test images alone, never the seeds.
+            bootstrap where the seed has several classifiers or classes count alike: both cover the test images alone,
+            never the seeds.
         differences: the gain in each seed, in points.
         image_error: the part of the standard error that stems from the test images, in points. With `differences`
             it tells how many seeds an open case takes (`mizumashi.measure.power.seeds_needed`).
@@ -64,6 +65,8 @@ def compare_all(
     baselines: Sequence[str],
     seed: int,
     resamples: int = RESAMPLES,
+    *,
+    labels: Mapping[str, NDArray[np.int64]] | None = None,
 ) -> list[Comparison]:
     """Compare every recipe with every baseline on every test set, with Holm's correction over all of it.
 
@@ -89,6 +92,7 @@ def compare_all(
         baselines: the recipes with which the others are compared, and each with those before it.
         seed: decides the resamples; any non-negative integer.
         resamples: B.
+        labels: for each test set in which every class shall count alike, however many images it has, N labels.
 
     Returns:
         Test set by test set and baseline by baseline.
@@ -103,20 +107,29 @@ def compare_all(
         ...     print(found.recipe, round(found.gain, 1), found.p, found.claims)
         gan@4 6.9 0.015625 True
     """
-    found = [one for test, recipes in right.items() for one in _compare(test, recipes, baselines, seed, resamples)]
+    found = [
+        one
+        for test, recipes in right.items()
+        for one in _compare(test, recipes, baselines, seed, resamples, (labels or {}).get(test))
+    ]
     corrected = iter(holm([one.p for one in found if one.p is not None]))
     return [one if one.p is None else replace(one, corrected_p=next(corrected)) for one in found]
 
 
 def _compare(
-    test: str, right: Mapping[str, NDArray[np.bool_]], baselines: Sequence[str], seed: int, resamples: int
+    test: str,
+    right: Mapping[str, NDArray[np.bool_]],
+    baselines: Sequence[str],
+    seed: int,
+    resamples: int,
+    labels: NDArray[np.int64] | None,
 ) -> list[Comparison]:
     """The comparisons on one test set, not yet corrected."""
     pairs = _pairs(test, list(right), baselines)
     if not pairs:
         return []
-    estimates = gain_estimates(right, pairs, seed, resamples)
-    method, p_values = _p_values(right, pairs, estimates, seed)
+    estimates = gain_estimates(right, pairs, seed, resamples, labels=labels)
+    method, p_values = _p_values(right, pairs, estimates, seed, every_image_alike=labels is None)
     return [
         Comparison(
             test,
@@ -149,7 +162,12 @@ def _pairs(test: str, recipes: list[str], baselines: Sequence[str]) -> list[tupl
 
 
 def _p_values(
-    right: Mapping[str, NDArray[np.bool_]], pairs: list[tuple[str, str]], estimates: list[Estimate], seed: int
+    right: Mapping[str, NDArray[np.bool_]],
+    pairs: list[tuple[str, str]],
+    estimates: list[Estimate],
+    seed: int,
+    *,
+    every_image_alike: bool,
 ) -> tuple[Method, list[float | None]]:
     """The test that suits the number of seeds, and each pair's p-value by it."""
     seeds = len(estimates[0].gains)
@@ -157,6 +175,6 @@ def _p_values(
         return "permutation test over seeds", [*permutation_ps(np.stack([one.gains for one in estimates]), seed)]
     if seeds > 1:
         return "interval only", [None] * len(pairs)
-    if all(array.size == array.shape[-1] for array in right.values()):
+    if every_image_alike and all(array.size == array.shape[-1] for array in right.values()):
         return "McNemar's test", [mcnemar_p(right[first].ravel(), right[second].ravel()) for first, second in pairs]
     return "bootstrap of test images", [0.0] * len(pairs)  # the interval's own p-value is the larger one

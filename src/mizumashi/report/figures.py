@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mizumashi.errors import InputError
 from mizumashi.files import whole_file
-from mizumashi.measure.statistics import t_interval
+from mizumashi.measure.statistics import Interval, t_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -240,7 +240,9 @@ def confusion_panels(matrices: Mapping[str, ArrayLike], class_names: Sequence[st
 
 
 @_style()
-def recipe_accuracy(names: Sequence[str], accuracies: ArrayLike, baseline: str, n_images: int, title: str) -> "Figure":
+def recipe_accuracy(
+    names: Sequence[str], accuracies: ArrayLike, baseline: str, n_images: int | None, title: str
+) -> "Figure":
     """The accuracy of each recipe with its uncertainty, and the baseline's as a red line (paper figure 6).
 
     A dot is one seed. With several seeds the bar is Student's 95 % interval of the mean: how training varies,
@@ -251,7 +253,7 @@ def recipe_accuracy(names: Sequence[str], accuracies: ArrayLike, baseline: str, 
         names: the recipes, top to bottom.
         accuracies: recipes x seeds, in 0 ... 1.
         baseline: the recipe to compare with, one of `names`.
-        n_images: number of test images.
+        n_images: number of test images; None where they do not count alike: then one seed has no interval.
         title: what was tested on.
 
     Example:
@@ -273,14 +275,8 @@ def recipe_accuracy(names: Sequence[str], accuracies: ArrayLike, baseline: str, 
         spread = np.linspace(0.18, 0.34, seeds)  # below the bar
         dots = axes.scatter(100 * table, places[:, None] + spread, 9, color="0.6", linewidths=0, zorder=2)
         dots.set_label("one seed")
-    bars = axes.errorbar(
-        percent, places, xerr=100 * _interval(table, n_images), fmt="o", color=BLUE, markersize=5, capsize=3
-    )
-    bars.set_label(
-        f"mean and 95 % t interval of {seeds} seeds"
-        if seeds > 1
-        else f"one seed, 95 % Wilson interval for {n_images} images"
-    )
+    ends, what = _interval(table, n_images)
+    axes.errorbar(percent, places, xerr=ends, fmt="o", color=BLUE, markersize=5, capsize=3).set_label(what)
     low, high = axes.get_xlim()
     axes.set(xlim=(max(low, 0), min(high, 100.5)), ylim=(len(names) - 0.5, -0.5))
     axes.set(xlabel="accuracy (%)", title=_legible(title))
@@ -291,17 +287,22 @@ def recipe_accuracy(names: Sequence[str], accuracies: ArrayLike, baseline: str, 
     return figure
 
 
-def _interval(table: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
-    """2 x recipes: how far the 95 % interval reaches below and above the mean of recipes x seeds."""
+def _interval(table: NDArray[np.float64], n_images: int | None) -> tuple[NDArray[np.float64] | None, str]:
+    """2 x recipes: how far, in per cent, the interval reaches below and above the mean of recipes x seeds; its name."""
     from scipy.stats import binomtest
 
-    if table.shape[1] > 1:
+    seeds = table.shape[1]
+    if seeds > 1:
         intervals = [t_interval(values) for values in table]
-        return np.array([[mean - low, high - mean] for mean, low, high in intervals]).T
-    accuracies = table[:, 0]
-    tests = [binomtest(round(value * n_images), n_images) for value in accuracies]
-    ends = np.array([test.proportion_ci(method="wilson") for test in tests])
-    return np.stack([accuracies - ends[:, 0], ends[:, 1] - accuracies])
+        what = f"mean and 95 % t interval of {seeds} seeds"
+    elif n_images is not None:
+        tests = [binomtest(round(value * n_images), n_images) for value in table[:, 0]]
+        ends = [test.proportion_ci(method="wilson") for test in tests]
+        intervals = [Interval(value, *end) for value, end in zip(table[:, 0], ends, strict=True)]
+        what = f"one seed, 95 % Wilson interval for {n_images} images"
+    else:
+        return None, "one seed"
+    return 100 * np.array([[mean - low, high - mean] for mean, low, high in intervals]).T, what
 
 
 def _inches(text: str) -> float:

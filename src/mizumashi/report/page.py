@@ -144,8 +144,8 @@ def _recipe_accuracy(result: StudyResult, classifier: str, test: str) -> "Figure
         result.recipes(classifier),
         result.accuracy(classifier)[:, column],
         "real",
-        count,
-        f"Accuracy on {count} images of {test}",
+        None if result.balances else count,
+        f"Accuracy on {count} images of {test}" + result.counting,
     )
 
 

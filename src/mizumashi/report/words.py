@@ -60,8 +60,7 @@ def what_was_done(plan: dict[str, Any], spell: Spelling) -> list[str]:
         f"images of {source['size'][0]}x{source['size'][1]} pixels, {len(source['class_names'])} classes.",
         f"GAN: {gan['steps']} steps of {gan['batch_size']} images, {gan['objective']} loss, precision "
         f"{gan['precision']}; {_unlike_paper(gan)}.",
-        "Generated sets have the source's labels, image by image, and its training and test part; mixed sets are "
-        "half real and half generated and as large as the real one.",
+        f"Generated sets have the source's labels, image by image, and its training and test part; {_mixed(plan)}.",
         *(f"Classifier: {spell(_settings(each))}." for each in plan["classifiers"]),
         *_regime(plan, spell),
         f"Repeated with {counted(plan['seeds'], 'GAN')}, {counted(plan['classifier_seeds'], 'classifier')} each.",
@@ -69,6 +68,18 @@ def what_was_done(plan: dict[str, Any], spell: Spelling) -> list[str]:
     if target:
         lines.insert(1, f"Target: {spell(target['name'])}, {target['count']} test images.")
     return lines
+
+
+def _mixed(plan: dict[str, Any]) -> str:
+    """What mixed sets are."""
+    if plan["regime"]["balance"]:
+        return (
+            "mixed sets are the real images and what brings each class to the size of the largest. Every class counts "
+            "alike: an accuracy is the mean over the classes"
+        )
+    if plan["grow"]:
+        return "mixed sets add others to the real images, as many again unless the recipe has another share"
+    return "mixed sets are as large as the real one, and half real unless the recipe has another share"
 
 
 def _settings(description: dict[str, Any]) -> str:
@@ -87,9 +98,7 @@ def _regime(plan: dict[str, Any], spell: Spelling) -> list[str]:
     wishes = [
         (regime["per_class"], f"{regime['per_class']} training images of each class, drawn anew for every seed"),
         (regime["imbalance"], f"classes cut to a share: {', '.join(regime['imbalance'])}"),
-        (regime["balance"], "generated and synthetic images only bring each class to the size of the largest"),
         (few, f"{few['count'] if few else 0} labelled target images join training and are not tested on"),
-        (plan["grow"], "generated images are added to the real ones"),
         (plan["choose"], "a fifth of the training images is set aside for choosing a recipe"),
     ]
     return [f"{spell(text)[0].upper()}{spell(text)[1:]}." for wished, text in wishes if wished]
@@ -114,8 +123,8 @@ def _unlike_paper(gan: dict[str, Any]) -> str:
 def spread_note(plan: dict[str, Any]) -> str:
     """What stands after ±; recipes between backticks."""
     if plan["seeds"] == 1:
-        return "One seed: nothing here says how much chance has moved these numbers."
-    return (
+        return _alike(plan) + "One seed: nothing here says how much chance has moved these numbers."
+    return _alike(plan) + (
         f"Mean ± standard deviation over {plan['seeds']} seeds. Each seed has a GAN of its own, and its own order of "
         "images for every classifier, that of `real` too."
     )
@@ -139,16 +148,20 @@ def gain_note(plan: dict[str, Any]) -> str:
 def accuracy_note(plan: dict[str, Any]) -> str:
     """What the intervals of the accuracies are."""
     if plan["seeds"] == 1:
-        return (
+        return _alike(plan) + (
             "One seed: the intervals (95 %) are over the real test images; what another seed would bring, they do not "
             "say. On generated test sets there are none."
         )
-    return (
+    return _alike(plan) + (
         f"Mean over {plan['seeds']} seeds, with 95 % intervals: on real test sets over the seeds and the test images "
         "(hierarchical bootstrap), on generated ones, of which each seed has its own, over the seeds (Student's). The "
         "recipes of a seed share what they can, so these intervals say little about a difference of two recipes: the "
         "gains do."
     )
+
+
+def _alike(plan: dict[str, Any]) -> str:
+    return "Every class counts alike. " if plan["regime"]["balance"] else ""
 
 
 def distance_note(result: StudyResult) -> str:

@@ -13,7 +13,8 @@ class Regime:
         per_class: real images of each class that the GAN and the classifiers see, drawn anew for every seed; None for
             all.
         imbalance: classes to cut, each as CLASS:SHARE, such as 3:0.01 to keep 1 % of class 3.
-        balance: add to the real images only what each class lacks to be as large as the largest.
+        balance: add to the real images only what each class lacks to be as large as the largest; every class then
+            counts alike, however many test images it has.
         target_per_class: target images of each class that join training, their labels known; the rest is the test set.
     """
 

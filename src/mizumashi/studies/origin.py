@@ -58,7 +58,8 @@ def _accuracies(result: StudyResult, recipe: Recipe) -> list[str]:
         means = result.accuracy(classifier).mean(axis=2)
         for test in result.tested:
             place = result.tests.index(test)
-            text = f"Accuracy of {classifier} on {test}: {means[recipes.index(str(recipe)), place]:.3f}"
+            where = f"{classifier} on {test}" + result.counting
+            text = f"Accuracy of {where}: {means[recipes.index(str(recipe)), place]:.3f}"
             if recipe != REAL:
                 text += f" (of {REAL}: {means[recipes.index(str(REAL)), place]:.3f})"
             found.append(f"{text}, the mean over {len(result.seeds)} seed{'s' * (len(result.seeds) > 1)}.")

@@ -118,9 +118,19 @@ class StudyResult:
         """The seeds of the GANs."""
         return sorted({cell.seed for cell in self.cells})
 
+    @property
+    def balances(self) -> bool:
+        """Whether every class counts alike in all accuracies and gains: where the study balances the classes."""
+        return self.plan["regime"]["balance"] is True
+
+    @property
+    def counting(self) -> str:
+        """What is said of an accuracy on a test set, behind the set's name."""
+        return ", every class counting alike" if self.balances else ""
+
     def accuracy(self, classifier: str) -> NDArray[np.float64]:
-        """R x T x S, in 0 ... 1: the mean over the classifiers of a seed."""
-        return self._numbers(classifier, "accuracy")
+        """R x T x S, in 0 ... 1: the mean over the classifiers of a seed; see `balances`."""
+        return self._numbers(classifier, "class_accuracy" if self.balances else "accuracy")
 
     def loss(self, classifier: str) -> NDArray[np.float64]:
         """R x T x S, in nats: the mean over the classifiers of a seed."""
@@ -132,14 +142,31 @@ class StudyResult:
         Raises:
             InputError: a file of readings is missing or damaged.
         """
-        place = self.tested.index(test)
-        (labels,) = read_npz(self.path / "labels.npz", (f"test{place}",))
+        place, labels = self.tested.index(test), self.labels(test)
         shape = len(self.seeds), self.plan["classifier_seeds"], len(labels)
         found = {recipe: np.zeros(shape, np.bool_) for recipe in self.recipes(classifier)}
         for cell in self._cells(classifier):
             where = self.seeds.index(cell.seed), cell.classifier_seed
             found[cell.recipe][where] = read_readings(self.path / "cells", cell, place) == labels
         return found
+
+    def labels(self, test: str) -> NDArray[np.int64]:
+        """The labels of a real test set: N.
+
+        Raises:
+            InputError: their file is missing or damaged.
+        """
+        path = self.path / "labels.npz"
+        (labels,) = read_npz(path, (f"test{self.tested.index(test)}",))
+        if labels.ndim != 1 or not len(labels) or not _within((labels,), len(self.plan["source"]["class_names"])):
+            raise InputError(
+                f"{path}: found other labels than the study's; remove it, and the study's command makes it again"
+            )
+        return labels.astype(np.int64)
+
+    def balanced_by(self, test: str) -> NDArray[np.int64] | None:
+        """The labels of a real test set in which every class counts alike, or None: see `balances`."""
+        return self.labels(test) if self.balances else None
 
     def gains(self, classifier: str, test: str) -> dict[str, Interval]:
         """What each recipe gains over real images on a test set, in points of accuracy, with its 95 % interval.
@@ -154,7 +181,7 @@ class StudyResult:
         if test in self.tested:
             right = self.right(classifier, test)
             pairs = [(recipe, baseline) for recipe in others]
-            estimates = gain_estimates(right, pairs, self.seeds[0])
+            estimates = gain_estimates(right, pairs, self.seeds[0], labels=self.balanced_by(test))
             return {recipe: estimate.interval for recipe, estimate in zip(others, estimates, strict=True)}
         real, *accuracies = 100 * self.accuracy(classifier)[:, self.tests.index(test)]
         return {recipe: t_interval(reached - real) for recipe, reached in zip(others, accuracies, strict=True)}
@@ -172,7 +199,8 @@ class StudyResult:
             right = self.right(classifier, test)
             # What a recipe gains over one that reads all images rightly is its accuracy less 100 points.
             right[_FAULTLESS] = np.ones_like(right[recipes[0]])
-            estimates = gain_estimates(right, [(recipe, _FAULTLESS) for recipe in recipes], self.seeds[0])
+            pairs = [(recipe, _FAULTLESS) for recipe in recipes]
+            estimates = gain_estimates(right, pairs, self.seeds[0], labels=self.balanced_by(test))
             found = [1 + np.array(estimate.interval) / 100 for estimate in estimates]
         else:
             found = [np.array(t_interval(values)) for values in self.accuracy(classifier)[:, self.tests.index(test)]]
@@ -186,12 +214,12 @@ class StudyResult:
             InputError: a file of readings is missing or damaged.
         """
         place, classes = self.tested.index(test), len(self.plan["source"]["class_names"])
-        (labels,) = read_npz(self.path / "labels.npz", (f"test{place}",))
+        labels = self.labels(test)
         found = np.zeros(classes**2, np.int64)
         for cell in self._cells(classifier):
             if cell.recipe == recipe:
                 readings = read_readings(self.path / "cells", cell, place)
-                if labels.shape != readings.shape or not _within((labels, readings), classes):
+                if labels.shape != readings.shape or not _within((readings,), classes):
                     raise InputError(
                         f"{self.path / 'cells' / cell.key}.npz: found readings of other images or classes than the "
                         "study's; remove it and the JSON file beside it, and the study makes them again"

@@ -73,14 +73,16 @@ def conclude(result: StudyResult) -> Verdict:
     Raises:
         InputError: the readings of a cell are missing or damaged.
     """
-    right = {}
+    right, labels = {}, {}
     for classifier in result.classifiers:
         asked = _in_question(result, classifier)
         for test in result.tested[::-1]:
             found = result.right(classifier, test)
+            if result.balances:
+                labels[f"{classifier} on {test}"] = result.labels(test)
             right[f"{classifier} on {test}"] = {recipe: found[recipe] for recipe in asked}
     baselines = [name for name in (REAL_NAME, CLASSICAL_NAME) if all(name in recipes for recipes in right.values())]
-    compared = compare_all(right, baselines, seed=result.seeds[0])
+    compared = compare_all(right, baselines, seed=result.seeds[0], labels=labels)
     corrected = sum(one.p is not None for one in compared)
     cases = [
         _case(classifier, test, [one for one in compared if one.test == f"{classifier} on {test}"], result, corrected)
@@ -119,7 +121,8 @@ def _case(classifier: str, test: str, comparisons: Sequence[Comparison], result:
     if open_case is not None and not open_case.claims and len(open_case.differences) > 1:
         needed = seeds_needed(open_case.differences, corrected or len(comparisons), open_case.image_error)
         more = None if needed is None else needed - len(result.seeds)
-    sentence = _sentence(classifier, test, best, leader, over_real, over_classical, more)
+    where = f"For {classifier} on {test}" + result.counting
+    sentence = _sentence(where, best, leader, over_real, over_classical, more)
     typical = open_case or next(iter(over_real.values()), None)  # where real images lead, any other against them
     return Case(classifier, test, best, sentence, tuple(comparisons), more, _power(typical, corrected))
 
@@ -141,15 +144,13 @@ def _best(over_real: dict[str, Comparison], over_classical: dict[str, Comparison
 
 
 def _sentence(
-    classifier: str,
-    test: str,
+    where: str,
     best: str,
     leader: str,
     over_real: dict[str, Comparison],
     over_classical: dict[str, Comparison],
     more: int | None,
 ) -> str:
-    where = f"For {classifier} on {test}"
     if best != REAL_NAME:
         text = f"{where}: use {best}: {_gain(over_real[best])} over {REAL_NAME}"
         if best in over_classical:
