@@ -27,6 +27,8 @@ STUDIES = {
     "mnist-10": "MNIST, 10 images of each class",
     "mnist-20": "MNIST, 20 images of each class",
     "mnist-20-cnn": "MNIST, 20 images of each class, with a convolutional network",
+    "mnist-20-grow": "MNIST, 20 images of each class, generated ones added",
+    "mnist-20-grow-cnn": "MNIST, 20 images of each class, generated ones added, with a convolutional network",
     "mnist-50": "MNIST, 50 images of each class",
     "mnist-50-cnn": "MNIST, 50 images of each class, with a convolutional network",
     "mnist-100": "MNIST, 100 images of each class",
