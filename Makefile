@@ -42,7 +42,7 @@ $(DEVELOPMENT): $(READY)
 
 # Every benchmark, on an idle machine; the whole takes an hour. MIZUMASHI_DATA names the folder of the real sets.
 bench: $(DEVELOPMENT)
-	for subject in gan_step step_profile checkpoint seeds sampling softmax quality study growth; do $(BIN)/python benchmarks/$$subject.py || exit 1; done
+	for subject in gan_step step_profile checkpoint seeds sampling softmax cnn quality study growth; do $(BIN)/python benchmarks/$$subject.py || exit 1; done
 
 clean:
 	rm -rf .venv build studies
