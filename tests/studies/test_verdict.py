@@ -34,6 +34,8 @@ def result(
         seeds=list(range(seeds)),
         recipes=lambda classifier: list(accuracy),
         right=right,
+        balances=False,
+        counting="",
         choices=choices,
         copies={"share": 0.01, "expected_share": 0.01, "p_value": 0.5, "count": 1000.0},
     )
