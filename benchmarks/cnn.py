@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mizumashi.classify.cnn import Cnn, CnnConfig, train_cnn, train_network
 from mizumashi.data.images import LabelledImages
 from mizumashi.memory import keep_freed_memory
+from mizumashi.progress import Progress
 from mizumashi.side_by_side import side_by_side
 
 VARIANTS = ["one after the other", "side by side", "one batched computation"]
@@ -33,14 +34,13 @@ class Batched(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        one = Cnn(1, 10, (28, 28))
         self.network = Cnn(MODELS, 10, (28, 28), tuple(MODELS * width for width in CnnConfig().widths))
         for parent in self.network.modules():
             for name, child in list(parent.named_children()):
                 if isinstance(child, nn.Conv2d):
                     setattr(parent, name, grouped(child))
+        self.judge = nn.Parameter(torch.randn(MODELS, self.network.judge.in_features // MODELS, 10) / 10)
         self.network.judge = nn.Identity()
-        self.judge = nn.Parameter(torch.randn(MODELS, one.judge.in_features, 10) / 10)
 
     def forward(self, images: Tensor) -> Tensor:
         """N x 1 x H x W to N x 10: the logits of all models, added up, which gives each a gradient of its own size."""
@@ -67,8 +67,11 @@ def measure(variant: str) -> None:
         for seed in range(MODELS):
             train_cnn(images, seed, config)
     elif variant == "side by side":
-        tasks = [partial(train_cnn, images, seed, config) for seed in range(MODELS)]
-        for _ in side_by_side([lambda progress, task=task: task(progress=progress) for task in tasks]):
+
+        def train(seed: int, progress: Progress) -> None:
+            train_cnn(images, seed, config, progress=progress)
+
+        for _ in side_by_side([partial(train, seed) for seed in range(MODELS)]):
             pass
     else:
         train_network(Batched(), images, 0, config)

@@ -81,8 +81,7 @@ def harm(result: StudyResult, name: str) -> list[list[str]]:
                 rows.append([*line, "the same", "", "no"])
                 continue
             asked = {recipe: right[recipe] for recipe in (better, pick)}
-            alike = result.balanced_by(case.test)
-            labels = {} if alike is None else {case.test: alike}
+            labels = {case.test: result.balanced_by(case.test)}
             [one] = compare_all({case.test: asked}, [better], result.seeds[0], labels=labels)
             assert one.p is not None, "six seeds or more"
             worse = one.p < 0.05 and one.high < 0

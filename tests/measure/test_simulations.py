@@ -118,11 +118,14 @@ def test_a_large_effect_is_claimed() -> None:
     assert all(one.claims and one.gain == pytest.approx(6, abs=4) for one in found)
 
 
-def covered(count: int, seeds: int, **effects: float) -> int:
+def covered(count: int, seeds: int, labels: NDArray[np.int64] | None = None, **effects: float) -> int:
     """How many of many intervals of recipes that gain nothing hold 0."""
     intervals = [
         bootstrap_interval(
-            *draw(np.random.default_rng([seed, seeds]), [ACCURACY] * 2, seeds, **effects)[0], seed, RESAMPLES
+            *draw(np.random.default_rng([seed, seeds]), [ACCURACY] * 2, seeds, **effects)[0],
+            seed,
+            RESAMPLES,
+            labels=labels,
         )
         for seed in range(count)
     ]
@@ -151,6 +154,24 @@ def test_intervals_cover(seeds: int, world: str, capsys: pytest.CaptureFixture[s
     with capsys.disabled():
         print(f"\n{seeds} seeds, {world}: {found / 1000:.1%} of the intervals hold the truth")
     assert found >= 930
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(
+    "sizes",
+    [[5] * 2 + [100] * 8, [20] * 2 + [100] * 8, [1, 2, 3, 5, 8, 13, 21, 34, 55, 89], [50] * 10, [5, 95]],
+    ids=str,
+)
+def test_intervals_cover_where_classes_count_alike(
+    sizes: list[int], world: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    for seeds in (6, 10) if world != "images" else (1, 6, 10):  # one seed's interval covers the images alone
+        found = covered(400, seeds, labels, images=len(labels), **WORLDS[world])
+        with capsys.disabled():
+            print(f"\n{seeds} seeds, classes of {sizes}, {world}: {found / 400:.1%} of the intervals hold the truth")
+        assert found >= binom.ppf(0.001, 400, 0.95)
 
 
 SIZES = pytest.mark.parametrize(

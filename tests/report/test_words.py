@@ -1,14 +1,22 @@
-from mizumashi.report.words import _settings, verdict_note
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mizumashi.measure.comparisons import compare_all
+from mizumashi.report.words import _mixed, _settings, accuracy_note, spread_note, verdict_note
 from mizumashi.studies.verdict import Case, Verdict
 
 
-def note(seeds: int, comparisons: int) -> str:
-    case = Case("softmax", "scans", "real", "", (), None, 0.25)
+def note(seeds: int, comparisons: int, labels: NDArray[np.int64] | None = None) -> str:
+    right = {name: np.random.default_rng(seed).random((seeds, 9)) < 0.5 for seed, name in enumerate(("real", "gan@4"))}
+    compared = compare_all({"scans": right}, ["real"], 0, labels={"scans": labels})
+    case = Case("softmax", "scans", "real", "", tuple(compared), None, 0.25)
     return verdict_note(Verdict((case,), comparisons, seeds, ""), str)
 
 
 def test_the_note_says_what_so_many_seeds_can_claim():
-    assert "McNemar" in note(1, 2)
+    assert "p-values (McNemar's test) are" in note(1, 2)
+    assert "p-values (bootstrap of test images) are" in note(1, 2, np.arange(9) % 2)
     assert "claim nothing" in note(5, 0)
     assert "probability" not in note(5, 0)
     assert "corrected for 4 comparisons" in note(6, 4)
@@ -17,3 +25,23 @@ def test_the_note_says_what_so_many_seeds_can_claim():
 
 def test_a_setting_that_is_left_open_is_not_shown():
     assert _settings({"name": "cnn", "steps": None, "batch_size": 32, "rate": 0.02}) == "cnn (batch_size 32, rate 0.02)"
+
+
+@pytest.mark.parametrize(
+    ("balance", "grow", "expected"),
+    [
+        (False, False, "half real unless"),
+        (False, True, "as many again unless"),
+        (True, False, "the size of the largest"),
+    ],
+)
+def test_the_report_says_what_mixed_sets_are(balance: bool, grow: bool, expected: str):
+    assert expected in _mixed({"regime": {"balance": balance}, "grow": grow})
+
+
+@pytest.mark.parametrize("seeds", [1, 6])
+@pytest.mark.parametrize("balance", [False, True])
+def test_notes_say_where_every_class_counts_alike(balance: bool, seeds: int):
+    plan = {"regime": {"balance": balance}, "seeds": seeds}
+    for note_of in (spread_note, accuracy_note):
+        assert note_of(plan).startswith("Every class counts alike. ") is balance

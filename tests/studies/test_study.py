@@ -128,6 +128,15 @@ def test_readings_tell_which_images_were_read_rightly(choosing: StudyResult):
             np.testing.assert_allclose(right[recipe].mean(axis=(1, 2)), accuracy[row])
 
 
+@pytest.mark.parametrize("labels", [[0, 1, 3], [0, -1, 2], [[0, 1, 2]], []])
+def test_labels_that_cannot_be_the_studys_are_refused(finished: StudyResult, tmp_path: Path, labels: list[object]):
+    np.savez(tmp_path / "labels.npz", test0=np.array(labels, np.int64), test1=np.array([0, 1, 2]))
+    damaged = replace(finished, path=tmp_path)
+    assert damaged.labels("negatives").tolist() == [0, 1, 2]
+    with pytest.raises(InputError, match=r"labels\.npz: found other labels than the study's; remove it"):
+        damaged.labels("blobs")
+
+
 def test_in_a_study_that_balances_every_class_counts_alike(blobs: LabelledImages, tmp_path: Path):
     few = np.flatnonzero(blobs.labels == 0)[12:]
     unbalanced = stratified_split(blobs.take(np.setdiff1d(np.arange(len(blobs)), few)), 0.5, seed=0).renamed("few")

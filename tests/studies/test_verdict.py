@@ -34,7 +34,7 @@ def result(
         seeds=list(range(seeds)),
         recipes=lambda classifier: list(accuracy),
         right=right,
-        balances=False,
+        balanced_by=lambda test: None,
         counting="",
         choices=choices,
         copies={"share": 0.01, "expected_share": 0.01, "p_value": 0.5, "count": 1000.0},

@@ -281,7 +281,10 @@ class GanRun:
 
 
 def source_facts(images: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What a dataset card says of real images, from what `LabelledImages.describe` gave, and a study's plan has."""
+    """What a dataset card says of real images, from what `LabelledImages.describe` gave.
+
+    Of its source a study's plan also has `train`, the number of images in the training part.
+    """
     size = " x ".join(map(str, images["size"]))
     tested = f", {images['count'] - images['train']} of them for testing alone" if "train" in images else ""
     return (

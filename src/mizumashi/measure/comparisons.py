@@ -66,7 +66,7 @@ def compare_all(
     seed: int,
     resamples: int = RESAMPLES,
     *,
-    labels: Mapping[str, NDArray[np.int64]] | None = None,
+    labels: Mapping[str, NDArray[np.int64] | None] | None = None,
 ) -> list[Comparison]:
     """Compare every recipe with every baseline on every test set, with Holm's correction over all of it.
 
@@ -92,13 +92,15 @@ def compare_all(
         baselines: the recipes with which the others are compared, and each with those before it.
         seed: decides the resamples; any non-negative integer.
         resamples: B.
-        labels: for each test set in which every class shall count alike, however many images it has, N labels.
+        labels: for each test set in which every class shall count alike, however many images it has, N labels; for
+            others none, or None.
 
     Returns:
         Test set by test set and baseline by baseline.
 
     Raises:
-        InputError: a baseline is no recipe, or the recipes of a test set differ in shape.
+        InputError: a baseline is no recipe, the recipes of a test set differ in shape, or there is not one label for
+            each of its images.
 
     Example:
         >>> random = np.random.default_rng(0).random((2, 7, 800))

@@ -100,7 +100,7 @@ def bootstrap_interval(
         labels: N, the test images' classes, where every class shall count alike.
 
     Raises:
-        InputError: the two differ in shape, or are no such arrays.
+        InputError: the two differ in shape, or are no such arrays, or there is not one label for each image.
 
     Example:
         >>> random = np.random.default_rng(0).random((2, 6, 500))
@@ -164,7 +164,7 @@ def gain_estimates(
         labels: N, the test images' classes, where every class shall count alike.
 
     Raises:
-        InputError: the recipes differ in shape, or are no such arrays, or the labels' number is another one.
+        InputError: the recipes differ in shape, or are no such arrays, or there is not one label for each image.
     """
     wrong, classifiers = _wrong(right)
     classes = _by_class(wrong, labels)

@@ -288,7 +288,10 @@ def recipe_accuracy(
 
 
 def _interval(table: NDArray[np.float64], n_images: int | None) -> tuple[NDArray[np.float64] | None, str]:
-    """2 x recipes: how far, in per cent, the interval reaches below and above the mean of recipes x seeds; its name."""
+    """2 x recipes: how far, in per cent, the interval reaches below and above the mean of recipes x seeds.
+
+    And its name. None where there is no interval.
+    """
     from scipy.stats import binomtest
 
     seeds = table.shape[1]

@@ -18,8 +18,10 @@ Spelling = Callable[[str], str]
 def verdict_note(verdict: Verdict, spell: Spelling) -> str:
     """How the verdict was judged."""
     if verdict.seeds == 1:
+        methods = sorted({one.method for case in verdict.cases for one in case.comparisons})
+        by = f" ({', '.join(methods)})" if methods else ""
         return (
-            "One seed: intervals and p-values (McNemar) are about these two classifiers and the choice of test images. "
+            f"One seed: intervals and p-values{by} are about these two classifiers and the choice of test images. "
             "What another GAN would do, they do not say."
         )
     if verdict.seeds < FEWEST_SEEDS:
@@ -161,6 +163,7 @@ def accuracy_note(plan: dict[str, Any]) -> str:
 
 
 def _alike(plan: dict[str, Any]) -> str:
+    """What stands before accuracies that are means over the classes."""
     return "Every class counts alike. " if plan["regime"]["balance"] else ""
 
 

@@ -121,7 +121,7 @@ class StudyResult:
     @property
     def balances(self) -> bool:
         """Whether every class counts alike in all accuracies and gains: where the study balances the classes."""
-        return self.plan["regime"]["balance"] is True
+        return bool(self.plan["regime"]["balance"])
 
     @property
     def counting(self) -> str:

@@ -77,10 +77,9 @@ def conclude(result: StudyResult) -> Verdict:
     for classifier in result.classifiers:
         asked = _in_question(result, classifier)
         for test in result.tested[::-1]:
-            found = result.right(classifier, test)
-            if result.balances:
-                labels[f"{classifier} on {test}"] = result.labels(test)
-            right[f"{classifier} on {test}"] = {recipe: found[recipe] for recipe in asked}
+            found, case = result.right(classifier, test), f"{classifier} on {test}"
+            right[case] = {recipe: found[recipe] for recipe in asked}
+            labels[case] = result.balanced_by(test)
     baselines = [name for name in (REAL_NAME, CLASSICAL_NAME) if all(name in recipes for recipes in right.values())]
     compared = compare_all(right, baselines, seed=result.seeds[0], labels=labels)
     corrected = sum(one.p is not None for one in compared)
