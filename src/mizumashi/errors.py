@@ -21,6 +21,19 @@ class InputError(ValueError):
         super().__init__(" ".join(str(message).splitlines()))
 
 
+class TaskError(RuntimeError):
+    """A task of a study ended otherwise than it should; the same command goes on from what is there.
+
+    The command line prints it and exits with code 1. Where the task said why, the cause has that.
+
+    Example:
+        >>> raise TaskError("the GAN of seed 3: its process was killed (SIGKILL)")
+        Traceback (most recent call last):
+            ...
+        mizumashi.errors.TaskError: the GAN of seed 3: its process was killed (SIGKILL)
+    """
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names the known word closest to `name`, or an empty string when none is close.
 

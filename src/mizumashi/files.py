@@ -31,7 +31,7 @@ _homes: set[Path] = set()  # folders that this process holds
 
 
 @contextmanager
-def sole_user(folder: Path) -> Iterator[None]:
+def sole_user(folder: Path, *, wait: float = 0) -> Iterator[None]:
     """Hold a folder for the time of the block: no other process may, and what a killed one left half-written goes.
 
     The folder is made if it is not there, and goes again if the block raises and it is empty. The lock is the
@@ -50,7 +50,7 @@ def sole_user(folder: Path) -> Iterator[None]:
         ['answer']
     """
     folder = folder.resolve()
-    with _locked(folder / _LOCK, folder):
+    with _locked(folder / _LOCK, folder, wait):
         for leftover in list(folder.rglob(".*")):
             found = _LEFTOVER.fullmatch(leftover.name)
             if found and not _is_held(leftover.with_name(f".{found['name']}{_LOCK}")):
@@ -85,11 +85,11 @@ def forget_killed_writer(path: Path) -> None:
 
 
 @contextmanager
-def _locked(lock: Path, what: Path) -> Iterator[None]:
+def _locked(lock: Path, what: Path, wait: float = 0) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     with folders_above(lock):
-        native = FileLock(lock, timeout=0, fallback_to_soft=False)
+        native = FileLock(lock, timeout=wait, fallback_to_soft=False)
         try:
             native.acquire()
         except Timeout:

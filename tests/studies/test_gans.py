@@ -1,23 +1,28 @@
-"""The GANs of several seeds, side by side."""
+"""The GANs of several seeds: side by side in processes, or one after another here."""
 
-import threading
+import errno
+import json
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import psutil
 import pytest
 import torch
 
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.split import stratified_split
-from mizumashi.errors import InputError
+from mizumashi.errors import InputError, TaskError
 from mizumashi.gan import footprint
 from mizumashi.gan.config import GanConfig
-from mizumashi.gan.run import GanRun
-from mizumashi.gan.training import train
 from mizumashi.progress import Progress, silent
 from mizumashi.studies.config import StudyConfig
+from mizumashi.studies.executors.processes import _raise_again, perform_side_by_side
+from mizumashi.studies.executors.worker import _described
 from mizumashi.studies.gans import Gans
 from mizumashi.studies.plan import Plan
+from mizumashi.studies.tasks import GanTask
 
 TINY = GanConfig(steps=6, snapshots=(2, 6), batch_size=16, latent_size=8, widths=(4, 8, 8), precision="32-true", seed=3)
 
@@ -29,12 +34,19 @@ def source(blobs: LabelledImages) -> LabelledImages:
 
 @pytest.fixture
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("side_by_side", "studies.gans"):
-        monkeypatch.setattr(f"mizumashi.{place}.at_once", lambda: 2)
+    monkeypatch.setattr("mizumashi.studies.gans.at_once", lambda: 2)
 
 
-def gans(source: LabelledImages, folder: Path, progress: Progress = silent, seeds: int = 2) -> Gans:
-    plan = Plan(source, None, None, StudyConfig(TINY, seeds=seeds))
+@pytest.fixture
+def apart(two_cores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short, trainings get processes of their own."""
+    monkeypatch.setattr("mizumashi.studies.gans.SHORT", 0.0)
+
+
+def gans(
+    source: LabelledImages, folder: Path, progress: Progress = silent, seeds: int = 2, config: GanConfig = TINY
+) -> Gans:
+    plan = Plan(source, None, None, StudyConfig(config, seeds=seeds))
     return Gans(plan, folder, "cpu", checkpoint_every=100, tensorboard=False, progress=progress)
 
 
@@ -66,60 +78,149 @@ def test_where_memory_is_short_fewer_train_at_once(
     assert len(gans(source, tmp_path).groups[0]) == expected
 
 
-def test_a_group_trains_at_the_same_time_to_the_bytes_that_each_has_alone(
-    source: LabelledImages, tmp_path: Path, two_cores: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_apart_or_here_a_group_leaves_the_bytes_of_one_thread_each(
+    source: LabelledImages,
+    tmp_path: Path,
+    two_cores: None,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
 ):
-    meeting, threads = threading.Barrier(2, timeout=60), set()
+    config, workers, here = replace(TINY, precision=precision), set(), set()
 
-    def train_together(*arguments: Any, **options: Any) -> GanRun:
-        meeting.wait()  # broken unless both are here at once
-        threads.add(torch.get_num_threads())
-        return train(*arguments, **options)
+    def watch(task: str, done: int, total: int, note: str) -> None:
+        workers.update(child.pid for child in psutil.Process().children())
+        here.add(torch.get_num_threads())
 
-    monkeypatch.setattr("mizumashi.studies.gans.train", train_together)
-    gans(source, tmp_path / "both").make([3, 4])
-    assert threads == {1}
-    monkeypatch.undo()
     before = torch.get_num_threads()
+    gans(source, tmp_path / "here", watch, config=config).make([3, 4])
+    assert (workers, here) == (set(), {1})
+    monkeypatch.setattr("mizumashi.studies.gans.SHORT", 0.0)
+    gans(source, tmp_path / "apart", watch, config=config).make([3, 4])
+    assert len(workers) == 2
     torch.set_num_threads(1)
     try:
         for seed in (3, 4):
-            gans(source, tmp_path / "alone").make([seed])
+            gans(source, tmp_path / "alone", config=config).make([seed])
     finally:
         torch.set_num_threads(before)
-    assert tree(tmp_path / "both") == tree(tmp_path / "alone")
-    sets = gans(source, tmp_path / "both").sets(4)
+    assert tree(tmp_path / "here") == tree(tmp_path / "alone")
+    assert tree(tmp_path / "apart") == tree(tmp_path / "alone")
+    sets = gans(source, tmp_path / "apart").sets(4)
     assert list(sets) == [2, 6]
     assert sets[6].labels.tolist() == source.labels.tolist()
 
 
 @pytest.mark.parametrize("at", ["GAN, seed 4", "seed 3: drawing"])
 def test_a_stopped_group_loses_no_step_and_goes_on_to_the_same_bytes(
-    source: LabelledImages, tmp_path: Path, two_cores: None, at: str
+    source: LabelledImages, tmp_path: Path, apart: None, monkeypatch: pytest.MonkeyPatch, at: str
 ):
-    last: dict[str, int] = {}
+    config = replace(TINY, steps=40, snapshots=(2, 40))
 
     def stop(task: str, done: int, total: int, note: str) -> None:
-        last[task] = done
         if task == at and done > 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        gans(source, tmp_path / "stopped", stop).make([3, 4])
+        gans(source, tmp_path / "stopped", stop, config=config).make([3, 4])
+    assert not psutil.Process().children()
+    logged = {seed: tmp_path / "stopped" / "runs" / str(seed) / "gan" / "log.jsonl" for seed in (3, 4)}
+    steps = {seed: log.read_text().count("discriminator") for seed, log in logged.items() if log.exists()}
+    monkeypatch.setattr("mizumashi.studies.gans.SHORT", 1e9)
     first: dict[str, int] = {}
-    gans(source, tmp_path / "stopped", lambda task, done, total, note: first.setdefault(task, done) and None).make(
-        [3, 4]
-    )
+    gans(
+        source,
+        tmp_path / "stopped",
+        lambda task, done, total, note: first.setdefault(task, done) and None,
+        config=config,
+    ).make([3, 4])
     for seed in (3, 4):
-        done = last.get(f"GAN, seed {seed}", 0)
-        assert first.get(f"GAN, seed {seed}", 7) in (done + 1, done + 2)  # it may have done one more, unheard
-    gans(source, tmp_path / "whole").make([3, 4])
+        assert first.get(f"GAN, seed {seed}", 41) == steps.get(seed, 0) + 1
+    gans(source, tmp_path / "whole", config=config).make([3, 4])
     assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")
 
 
-def test_a_fault_in_one_ends_the_others_and_is_told(source: LabelledImages, tmp_path: Path, two_cores: None):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_process_is_named_and_the_others_keep_what_they_have(
+    source: LabelledImages, tmp_path: Path, apart: None, how: signal.Signals
+):
+    config, heard = replace(TINY, steps=3000, snapshots=(2, 3000)), {}
+
+    def kill(task: str, done: int, total: int, note: str) -> None:
+        heard[task] = done
+        if len(heard) == 2 and heard["GAN, seed 3"] > 2 and heard["GAN, seed 4"] > 2:
+            os.kill(_worker_of(tmp_path / "runs" / "3" / ".lock"), how)
+            heard["killed"] = 1
+
+    expected = {
+        signal.SIGKILL: (TaskError, r"the GAN of seed 3: its process was killed \(SIGKILL\).*the same command goes on"),
+        signal.SIGTERM: (KeyboardInterrupt, "the GAN of seed 3: stopped after step .*the same command goes on"),
+    }
+    kind, message = expected[how]
+    with pytest.raises(kind, match=message):
+        gans(source, tmp_path, kill, config=config).make([3, 4])
+    assert not psutil.Process().children()
+    logged = (tmp_path / "runs" / "4" / "gan" / "log.jsonl").read_text().count("discriminator")
+    assert heard["GAN, seed 4"] <= logged < 3000
+    assert (tmp_path / "runs" / "4" / "gan" / "checkpoint" / "state.safetensors").exists()
+
+
+def _worker_of(lock: Path) -> int:
+    """The process that holds a lock: it says so there."""
+    return int(lock.read_text().split()[1])
+
+
+def test_what_the_user_can_set_right_ends_the_others_and_is_told(source: LabelledImages, tmp_path: Path, apart: None):
     (tmp_path / "runs" / "3" / "gan").mkdir(parents=True)
     (tmp_path / "runs" / "3" / "gan" / "letter.txt").write_text("mine")
     with pytest.raises(InputError, match="expected a new or empty"):
         gans(source, tmp_path).make([3, 4])
+    assert not psutil.Process().children()
     assert (tmp_path / "runs" / "3" / "gan" / "letter.txt").read_text() == "mine"
+
+
+def test_an_error_that_nobody_foresaw_comes_with_its_traceback(source: LabelledImages, tmp_path: Path):
+    task = replace(prepared(source, tmp_path), checkpoint_every="many")
+    with pytest.raises(TaskError, match="the GAN of seed 3: TypeError: ") as raised:
+        perform_side_by_side([task], silent)
+    assert "in train\n" in raised.value.__notes__[0]
+
+
+def test_what_a_process_warns_of_is_warned_of_here(
+    source: LabelledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    perform_side_by_side([prepared(source, tmp_path)], silent)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert "the GAN has collapsed by step 2" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("found 3; expected 4"),
+        FloatingPointError("loss is nan"),
+        OSError(errno.ENOSPC, "No space left on device", "runs/3/gan/log.jsonl"),
+        KeyboardInterrupt("stopped after step 7 of 9"),
+        MemoryError("Unable to allocate 9 GiB"),
+    ],
+)
+def test_known_errors_come_over_as_they_are(source: LabelledImages, tmp_path: Path, error: BaseException):
+    with pytest.raises(type(error)) as raised:
+        _raise_again(gans(source, tmp_path).task(3, threads=1), json.loads(json.dumps(_described(error))))
+    assert str(error) in str(raised.value)
+    assert type(raised.value) is type(error)
+
+
+def test_the_last_lines_of_a_process_that_ends_are_told(
+    source: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    start = "import sys; print('one', 'two', sep='\\n', file=sys.stderr); sys.exit(7)"
+    monkeypatch.setattr("mizumashi.studies.executors.processes._START", start)
+    with pytest.raises(TaskError, match=r"seed 3: its process ended with exit code 7; its last lines: one \| two; the"):
+        perform_side_by_side([prepared(source, tmp_path)], silent)
+
+
+def prepared(source: LabelledImages, folder: Path) -> GanTask:
+    task = gans(source, folder).task(3, threads=1)
+    task.prepare(source.train, [0, 1, 2], source.test.labels)
+    return task

@@ -2,21 +2,23 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-import numpy as np
+import torch
 
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import map_npz
 from mizumashi.data.readers import open_images
-from mizumashi.data.writers import write_stream
-from mizumashi.gan.footprint import fitting
-from mizumashi.gan.run import GanRun
-from mizumashi.gan.training import device_of, train
+from mizumashi.gan.footprint import fitting, training_seconds
+from mizumashi.gan.training import device_of
 from mizumashi.progress import Progress
-from mizumashi.side_by_side import at_once, side_by_side
+from mizumashi.side_by_side import at_once
+from mizumashi.studies.executors.processes import perform_side_by_side
 from mizumashi.studies.plan import Plan
+from mizumashi.studies.tasks import GanTask, set_path
+
+SHORT = 7.0
+"""Seconds: trainings that take less together are done here, one after another; processes take seconds to start."""
 
 
 @dataclass(frozen=True)
@@ -54,59 +56,39 @@ class Gans:
     def make(self, group: Sequence[int]) -> None:
         """Train the GANs of some seeds and draw their sets, or what of that is not there yet.
 
-        A member of a group computes on its share of the cores whatever is there already, so that its bits do not
-        depend on when a study was stopped.
+        A member of a group computes on its share of the cores whatever is there already, and wherever it is done, so
+        that its bits do not depend on when a study was stopped.
 
         Raises:
             InputError: a folder holds something else, or a set is damaged.
+            FloatingPointError: training diverged.
+            TaskError: a GAN's process died.
             KeyboardInterrupt: the user stopped it; every GAN has its checkpoint.
         """
-        if len(group) == 1:
-            self._make(group[0], self.progress)
-            return
-        tasks = [partial(self._make, seed) for seed in group]
-        for _ in side_by_side(tasks, threads=max(1, at_once() // len(group)), progress=self.progress):
-            pass
+        threads = torch.get_num_threads() if len(group) == 1 else max(1, at_once() // len(group))
+        tasks = [self.task(seed, threads) for seed in group]
+        missing, seconds = [task for task in tasks if not task.done], 0.0
+        for task in missing:
+            real = self.plan.training(task.config.seed).real
+            task.prepare(real, self.plan.generated_labels(real), self.plan.source.test.labels)
+            seconds += training_seconds(real, task.config)
+        if len(missing) > 1 and seconds > SHORT:
+            perform_side_by_side(missing, self.progress)
+        else:
+            for task in missing:
+                task.perform(self.progress)
+        for task in tasks:
+            task.forget_inputs()
+
+    def task(self, seed: int, threads: int) -> GanTask:
+        """What makes a seed's GAN and sets."""
+        config = replace(self.plan.config.gan, seed=seed)
+        folder, name = str(self.folder.resolve()), self.plan.training(seed).real.name
+        return GanTask(folder, name, config, self.accelerator, threads, self.checkpoint_every, self.tensorboard)
 
     def sets(self, seed: int) -> dict[int, LabelledImages]:
         """The sets that a seed's GAN has drawn, by stage: see `kept_sets`."""
         return kept_sets(self.folder, seed, self.plan.config.gan.stages)
-
-    def _make(self, seed: int, progress: Progress) -> None:
-        plan, training = self.plan, self.plan.training(seed)
-        run = train(
-            training.real,
-            self.folder / "runs" / str(seed) / "gan",
-            replace(plan.config.gan, seed=seed),
-            checkpoint_every=self.checkpoint_every,
-            accelerator=self.accelerator,
-            tensorboard=self.tensorboard,
-            progress=progress,
-        )
-
-        def tell(task: str, done: int, total: int, note: str) -> None:
-            progress(f"seed {seed}: drawing", done, total, task)
-
-        for step in plan.config.gan.stages:
-            if not set_path(self.folder, seed, step).exists():
-                self._draw(run, training.real, step, seed, tell)
-
-    def _draw(self, run: GanRun, real: LabelledImages, step: int, seed: int, progress: Progress) -> None:
-        """Draw a set with the real images' labels, image by image, and a test part with the source's.
-
-        With the real labels, a generated set has the real share of each class: what a classifier makes of it tells of
-        the images, not of their proportions.
-        """
-        snapshot, trained = run.snapshot(step), self.plan.generated_labels(real)
-        labels = np.concatenate([np.array(trained, np.int64), self.plan.source.test.labels])
-        chunks = snapshot.draw(len(labels), labels=labels, seed=seed, progress=progress)
-        path, origin = set_path(self.folder, seed, step), run.origin(step, seed=seed)
-        write_stream(chunks, labels, snapshot.class_names, path, "npz", test_start=len(trained), origin=origin)
-
-
-def set_path(study: Path, seed: int, step: int) -> Path:
-    """Where a study keeps what a seed's GAN has drawn at a stage."""
-    return study / "runs" / str(seed) / "sets" / f"gan@{step}.npz"
 
 
 def kept_sets(study: Path, seed: int, steps: Iterable[int]) -> dict[int, LabelledImages]:
