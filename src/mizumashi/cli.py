@@ -18,7 +18,7 @@ import tyro
 from tyro.conf import subcommand
 
 from mizumashi.commands import COMMANDS, STARTS_OVER, Command, Data, Generate, Outcome, Study, Train
-from mizumashi.errors import InputError
+from mizumashi.errors import InputError, TaskError
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.presets import PRESETS
 from mizumashi.markdown import visible
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno in UNUSABLE and error.filename is not None:
             return _say(f"found no way to {error.filename} ({error.strerror}); expected a path that can be used", 2)
         return _say(error, 1)
-    except FloatingPointError as error:
+    except (FloatingPointError, TaskError) as error:
         return _say(error, 1)
     return 0
 

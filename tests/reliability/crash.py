@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import psutil
 from processes import Process, Server, contents_of, hashed, said, start_fresh
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -30,13 +31,20 @@ MOMENTS = ("any", "any", "writing", "renamed")
 LATER = 0.003
 """Seconds, at most, from the sight of a temporary or renamed file to the kill."""
 
-SHARES = {"train": 0.3, "generate idx": 0.1, "generate folder": 0.1, "generate npz": 0.1, "study": 0.4}
+SHARES = {
+    "train": 0.25,
+    "generate idx": 0.1,
+    "generate folder": 0.1,
+    "generate npz": 0.1,
+    "study": 0.25,
+    "study apart": 0.2,
+}
 """Each job's share of the kills."""
 
 LEFTOVER = re.compile(r"\..*\.tmp|(\..*)?\.lock")
 """Hidden names: what a killed process was writing, and its locks."""
 
-FOR_A_TIME = re.compile(r".*/(finished\.json|checkpoint/state\.safetensors)")
+FOR_A_TIME = re.compile(r".*/(finished\.json|checkpoint/state\.safetensors|training\.npz)")
 """What a finished job no longer has, or a restarted one makes anew."""
 
 FIRST_STEP = re.compile(r"^GAN, seed (\d+): (\d+) of", re.MULTILINE)
@@ -49,6 +57,7 @@ class Tally:
     Args:
         cases: how often the job was brought to its end.
         kills: how often it was killed on the way.
+        workers: kills of a process that did a task of it; the others hit the command's own.
         fresh: kills of a new interpreter; the others were forked.
         while_writing: kills that left a temporary file.
         restarts: processes after a killed one.
@@ -61,6 +70,7 @@ class Tally:
 
     cases: int = 0
     kills: int = 0
+    workers: int = 0
     fresh: int = 0
     while_writing: int = 0
     restarts: int = 0
@@ -110,17 +120,25 @@ def crash(
         case, known = folder / str(tally.cases), len(tally.faults)
         case.mkdir(parents=True)
         tally.cases += 1
-        code, state, in_vain, processes = -signal.SIGKILL, State(), 0, 0
-        while code == -signal.SIGKILL:
+        killed, state, in_vain, processes = True, State(), 0, 0
+        while killed:
             started_fresh = tally.fresh < fresh and tally.kills % 3 == 0
-            process: Process = start_fresh(job.arguments, case) if started_fresh else server.start(job.arguments, case)
+            process: Process = (
+                start_fresh(job.arguments, case)
+                if started_fresh
+                else server.start(job.arguments, case, apart=job.apart)
+            )
             left = seconds_left(state, reference) * pace * (1 + in_vain / 2)
-            code = _kill(process, case, left, chance, started_fresh)
+            code, worker = _kill(process, case, left, chance, started_fresh, job.apart)
+            told = said(case).read_text().splitlines()
+            hit = worker and code == 1 and "was killed (SIGKILL)" in told[-1]
+            killed = hit or code == -signal.SIGKILL
             state, before = state_of(case, job), state
             in_vain = in_vain + 1 if state.contents == before.contents else 0
-            judge(case, job, reference, before, state, tally, told_steps=not started_fresh)
-            tally.kills += code == -signal.SIGKILL
-            tally.fresh += started_fresh and code == -signal.SIGKILL
+            judge(case, job, reference, before, state, tally, told_steps=not started_fresh, stopped=hit)
+            tally.kills += killed
+            tally.workers += hit
+            tally.fresh += started_fresh and killed
             processes += 1
         tally.restarts += processes - 1
         pace *= 1 if processes > 3 else 0.8  # the machine is faster now than when the undisturbed run was timed
@@ -156,12 +174,22 @@ def unlike(tree: dict[str, bytes], expected: dict[str, bytes]) -> list[str]:
     ]
 
 
-def _kill(process: Process, case: Path, left: float, chance: random.Random, started_fresh: bool) -> int:
-    """Kill a process at a random moment of the seconds that are left; gives how it ended."""
+def _kill(
+    process: Process, case: Path, left: float, chance: random.Random, started_fresh: bool, apart: bool
+) -> tuple[int, bool]:
+    """Kill a process, or one that does a task of it, at a random moment of the seconds that are left.
+
+    Gives how the process ended, and whether another was hit. No process that it has started outlives this.
+    """
     kind, wait, later = chance.choice(MOMENTS), chance.uniform(0, 1.1 * left), chance.uniform(0, LATER)
+    workers_first = chance.random() < 0.8  # the moments count from when they have begun
     if started_fresh:  # not while it imports: that takes most of its time and risks nothing
         there = dict(_entries(case))
         _until(process, lambda: dict(_entries(case)) != there)
+    if apart and workers_first:
+        soon = time.perf_counter() + 2  # those of a study whose GANs are finished never come
+        _until(process, lambda: bool(_workers(process)) or time.perf_counter() > soon)
+        _until(process, lambda: any(case.glob("study/runs/*/.lock")) or not _workers(process))
     end = time.perf_counter() + wait
     _until(process, lambda: time.perf_counter() >= end)
     if kind == "writing":
@@ -171,8 +199,24 @@ def _kill(process: Process, case: Path, left: float, chance: random.Random, star
         _until(process, lambda: any(not is_leftover(name) for name, _ in set(_entries(case)) - known))
     if kind != "any":
         time.sleep(later)
-    process.send_signal(signal.SIGKILL)
-    return process.wait()
+    workers = _workers(process)
+    victim = chance.choice(workers) if workers and chance.random() < 0.5 else None
+    if victim is None:
+        process.send_signal(signal.SIGKILL)
+    else:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+    code = process.wait()
+    _, outlived = psutil.wait_procs(workers, timeout=20)
+    assert not outlived, "a process outlived its parent"
+    return code, victim is not None
+
+
+def _workers(process: Process) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children() if process.poll() is None else []
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _until(process: Process, happened: Callable[[], bool]) -> None:
@@ -205,12 +249,24 @@ def seconds_left(state: State, reference: Reference) -> float:
 
 
 def judge(
-    case: Path, job: Job, reference: Reference, before: State, after: State, tally: Tally, told_steps: bool
+    case: Path,
+    job: Job,
+    reference: Reference,
+    before: State,
+    after: State,
+    tally: Tally,
+    told_steps: bool,
+    stopped: bool = False,
 ) -> None:
-    """Hold what a process has left against what was there before it, and against the undisturbed run."""
+    """Hold what a process has left against what was there before it, and against the undisturbed run.
+
+    A GAN that was stopped has written its checkpoint after whichever step it was at.
+    """
     tally.while_writing += any(name.endswith(".tmp") for name, _ in _entries(case))
     for name, content in after.contents.items():
-        if hashed(content) not in reference.moments.get(name, {}):
+        anywhere = stopped and (name.endswith("state.safetensors") or is_start_of_log(content, name, reference))
+        known = anywhere or before.contents.get(name) == content
+        if not known and hashed(content) not in reference.moments.get(name, {}):
             tally.half_files.append(f"{case}/{name}: {len(content)} bytes that no undisturbed run has there")
     if job.whole and (case / job.makes).exists():
         tally.half_files += [f"{case}/{line}" for line in unlike(after.contents, reference.tree)]
@@ -227,6 +283,11 @@ def judge(
         if step != before.steps.get(seed, 0) + 1:
             kept = before.steps.get(seed, 0)
             tally.lost.append(f"{case}: seed {seed} went on with step {step}, after a checkpoint of step {kept}")
+
+
+def is_start_of_log(content: bytes, name: str, reference: Reference) -> bool:
+    """Whether a file holds the first lines of a run's log."""
+    return content.endswith(b"\n") and name.endswith("log.jsonl") and reference.tree[name].startswith(content)
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,13 @@ class Server:
         self._process.communicate()
 
     def start(
-        self, arguments: Sequence[str], folder: Path, moments: Path | None = None, dies_at: int | None = None
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        moments: Path | None = None,
+        dies_at: int | None = None,
+        *,
+        apart: bool = False,
     ) -> "Forked":
         """Start `mizumashi ARGUMENTS` in `folder`; what it says goes to "FOLDER.said".
 
@@ -82,13 +89,14 @@ class Server:
             folder: the process's working directory.
             moments: where to write the `Moments` of every file below the folder, if at all.
             dies_at: the number of the call that changes files (see `faults`) in whose place the process kills itself.
+            apart: whether a study's GANs train in processes of their own, however short.
         """
-        request = {"arguments": arguments, "folder": str(folder), "dies_at": dies_at}
+        request = {"arguments": arguments, "folder": str(folder), "dies_at": dies_at, "apart": apart}
         return Forked(self.ask(request | {"moments": None if moments is None else str(moments)}), self)
 
-    def run(self, arguments: Sequence[str], folder: Path, moments: Path | None = None) -> int:
+    def run(self, arguments: Sequence[str], folder: Path, moments: Path | None = None, *, apart: bool = False) -> int:
         """Run a command to its end; gives its exit code."""
-        return self.start(arguments, folder, moments).wait()
+        return self.start(arguments, folder, moments, apart=apart).wait()
 
     def ask(self, request: dict[str, Any]) -> Any:
         """Send a request, and give its answer."""
@@ -146,8 +154,8 @@ def _serve() -> None:
     for line in sys.stdin:
         answer: object = "ready"
         match json.loads(line):
-            case {"arguments": arguments, "folder": folder, "moments": moments, "dies_at": dies_at}:
-                answer = _fork(arguments, Path(folder), moments, dies_at)
+            case {"arguments": arguments, "folder": folder, "moments": moments, "dies_at": dies_at, "apart": apart}:
+                answer = _fork(arguments, Path(folder), moments, dies_at, apart)
             case {"poll": pid}:
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 answer = os.waitstatus_to_exitcode(status) if ended else None
@@ -156,14 +164,16 @@ def _serve() -> None:
         print(json.dumps(answer), flush=True)
 
 
-def _fork(arguments: Sequence[str], folder: Path, moments: str | None, dies_at: int | None) -> int:
+def _fork(arguments: Sequence[str], folder: Path, moments: str | None, dies_at: int | None, apart: bool) -> int:
     """Fork a command; gives its process number once it takes signals."""
     ready, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
         code = 70
         try:
-            code = _command(arguments, folder, moments, dies_at, lambda: os.close(tell))
+            code = _command(arguments, folder, moments, dies_at, apart, lambda: os.close(tell))
+        except BaseException:
+            traceback.print_exc()
         finally:
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError):
@@ -180,9 +190,11 @@ def _command(
     folder: Path,
     moments: str | None,
     dies_at: int | None,
+    apart: bool,
     tell_ready: Callable[[], None],
 ) -> int:
     import mizumashi.console
+    import mizumashi.studies.gans
     from mizumashi.__main__ import main
 
     with Path(os.devnull).open() as nothing, said(folder).open("w") as output:
@@ -192,6 +204,7 @@ def _command(
     os.chdir(folder)
     sys.argv = ["mizumashi", *arguments]
     mizumashi.console.QUIET = -1  # every step is told, the first one too
+    mizumashi.studies.gans.SHORT = 0.0 if apart else 1e9
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # as `main` does in its first moment
     with contextlib.ExitStack() as watching:

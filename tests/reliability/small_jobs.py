@@ -31,12 +31,14 @@ class Job:
         makes: the file or folder that it makes.
         once: files that are made once and never again, as patterns.
         whole: whether what it makes is there in one moment.
+        apart: whether its GANs train in processes of their own, however short.
     """
 
     arguments: tuple[str, ...]
     makes: str
     once: tuple[str, ...] = ()
     whole: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,12 @@ def small_jobs(inputs: Inputs) -> dict[str, Job]:
         "generate parquet": Job((*generate, "--count", "2000", "--format", "parquet"), "set", whole=True),
         "generate webdataset": Job((*generate, "--count", "2000", "--format", "webdataset"), "set", whole=True),
         "study": Job((*study, *recipes, "--seeds", "2"), "study", kept),
+        "study apart": Job((*study, *recipes, "--seeds", "2"), "study", kept, apart=True),
     }
 
 
 def undisturbed(job: Job, folder: Path, server: Server) -> Reference:
-    """Run a job to its end in `folder`, which is made."""
+    """Run a job to its end in `folder`, which is made; in one process, which is to leave the same bytes."""
     folder.mkdir(parents=True)
     record = folder.with_name(f"{folder.name}.moments")
     assert server.run(job.arguments, folder, record) == 0, folder

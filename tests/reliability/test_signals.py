@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 GOES_ON = {"train": "the same command goes on", "study": "the same command goes on", "generate": "nothing was written"}
 
 
-@pytest.mark.parametrize("name", ["train", "generate idx", "generate folder", "generate npz", "study"])
+@pytest.mark.parametrize("name", ["train", "generate idx", "generate folder", "generate npz", "study", "study apart"])
 def test_a_signal_at_any_moment_is_one_line_that_says_how_to_go_on(
     server: Server, inputs: Inputs, tmp_path: Path, name: str
 ):
@@ -25,7 +25,7 @@ def test_a_signal_at_any_moment_is_one_line_that_says_how_to_go_on(
     for trial in range(12):
         case = tmp_path / str(trial)
         case.mkdir()
-        process = server.start(job.arguments, case)
+        process = server.start(job.arguments, case, apart=job.apart)
         moment = chance.uniform(0, spoken_in_all)  # by what it has said: how fast it is, other work decides
         while process.poll() is None and said(case).stat().st_size < moment:
             time.sleep(0.001)
