@@ -265,7 +265,8 @@ def test_a_finished_study_is_not_done_again(
         raise AssertionError("done twice")
 
     monkeypatch.setattr("mizumashi.studies.classifiers.train_softmax", never)
-    monkeypatch.setattr("mizumashi.studies.gans.write_stream", never)
+    monkeypatch.setattr("mizumashi.studies.tasks.write_stream", never)
+    monkeypatch.setattr("mizumashi.studies.gans.perform_side_by_side", never)
     for name in ("shared_map", "two_sample_accuracy", "copies"):
         monkeypatch.setattr(f"mizumashi.studies.measures.{name}", never)
     monkeypatch.setattr("mizumashi.gan.training._Training", never)

@@ -130,7 +130,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    monkeypatch.setattr("mizumashi.studies.gans.train", recorder.train)
+    monkeypatch.setattr("mizumashi.studies.tasks.train", recorder.train)
     monkeypatch.setattr("mizumashi.studies.gans.at_once", lambda: 1)  # one GAN after the other, in their order
     for name in ("two_sample_accuracy", "shared_map", "copies"):
         monkeypatch.setattr(f"mizumashi.studies.measures.{name}", getattr(recorder, name))
