@@ -74,6 +74,7 @@ def test_where_memory_is_short_fewer_train_at_once(
 ):
     shape = footprint.Shape(16, 1, 3, TINY.latent_size, TINY.widths)
     one = footprint.training_bytes(shape, TINY.batch_size, TINY.precision) + source.train.images.nbytes
+    one += 400 * 2**20  # its process
     monkeypatch.setattr(footprint, "physical_memory", lambda: int(2 * gans_that_fit * one))
     assert len(gans(source, tmp_path).groups[0]) == expected
 
