@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,34 @@ import pytest
 
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.writers import write_images
+from mizumashi.gan.config import Precision
+
+
+@pytest.fixture(params=["32-true", "bf16-mixed"])
+def precision(request: pytest.FixtureRequest) -> Precision:
+    """Each precision in which a processor trains, whatever this one is fast in: a test that takes it runs in both."""
+    found: Precision = request.param
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_test_asks_this_machine() -> Iterator[None]:
+    """What "auto" means here would decide such a test: it would pass on one machine, and fail on another."""
+
+    def ask() -> None:
+        pytest.fail("this test asks what the machine is fast in; name a precision, or take bfloat16_is_fast")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.cpu.get_capabilities", ask)
+        yield
+
+
+@pytest.fixture(params=[True, False], ids=["bfloat16 is fast", "bfloat16 is slow"])
+def bfloat16_is_fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Stands for the hardware's answer, which decides what "auto" means: a test that takes it runs with both."""
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx512_bf16": request.param})
+    fast: bool = request.param
+    return fast
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from mizumashi.gan.config import GanConfig
 from mizumashi.jobs import evaluate
 from mizumashi.studies.config import Regime, StudyConfig
 
-TINY = ["--steps", "4", "--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8"]
+TINY = ["--steps", "4", "--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8", "--precision", "32-true"]
 
 
 def test_train_generate_evaluate(

@@ -16,7 +16,7 @@ from mizumashi.cli import main
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.writers import write_images
 
-TINY = ["--steps", "4", "--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8"]
+TINY = ["--steps", "4", "--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8", "--precision", "32-true"]
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,14 @@ def contents(*folders: Path) -> dict[Path, bytes | None]:
         ("study mnits", "found no file, folder or known set 'mnits' (did you mean 'mnist'?); expected a path"),
         ("train PICTURES --out OUT --steps 4 --snapshots 2 5", "snapshot at step 5; expected none beyond the last"),
         ("train PICTURES --out OUT --batch-size 500", "found 240 training images; expected at least one mini-batch"),
-        ("train PICTURES --out FULL", "found a folder that is not empty at FULL; expected a new or empty folder"),
-        ("study PICTURES --out FULL", "found a folder that is not empty at FULL; expected a new or empty folder"),
+        (
+            "train PICTURES --out FULL --precision 32-true",
+            "found a folder that is not empty at FULL; expected a new or empty folder",
+        ),
+        (
+            "study PICTURES --out FULL --precision 32-true",
+            "found a folder that is not empty at FULL; expected a new or empty folder",
+        ),
         ("generate FULL --out OUT --count 3", "found no GAN run in FULL"),
         ("generate RUN --out OUT --step 3 --count 3", "found no snapshot at step 3 in RUN; expected one of: 1, 2, 4"),
         ("generate RUN --out OUT", "found 0 of count (--count), per_class (--per-class)"),
@@ -79,7 +85,7 @@ def contents(*folders: Path) -> dict[Path, bytes | None]:
         ("report FULL", "found no finished study in FULL; expected results.json"),
         ("study PICTURES --seeds 0 --out OUT", "found seeds 0; expected 1 to"),
         ("data LONG", "LONG (File name too long); expected a path that can be used"),
-        ("train PICTURES --out LONG", "(File name too long); expected a path that can be used"),
+        ("train PICTURES --out LONG --precision 32-true", "(File name too long); expected a path that can be used"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2_and_writes_nothing(

@@ -131,8 +131,12 @@ def run(page: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to work in; what a page's blocks change in Python itself is put right again."""
+    """An empty folder to work in; what a page's blocks change in Python itself is put right again.
+
+    Pages name no precision. They are run as on a processor without bfloat16, which others could only emulate.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cpu.get_capabilities", dict)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(limits, "MAX_EXPANSION", limits.MAX_EXPANSION)
     known = set(sys.modules)

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from mizumashi.classify import own
 from mizumashi.classify.classical import Classical, augmented
-from mizumashi.classify.cnn import CnnConfig
+from mizumashi.classify.cnn import CnnConfig, Precision
 from mizumashi.classify.own import own_classifier
 from mizumashi.classify.score import score
 from mizumashi.data.images import LabelledImages
@@ -214,9 +214,9 @@ def test_an_estimator_is_shown_pixels_in_0_to_1_or_in_their_places_augmented_one
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("name", ["network", "Network"])
 def test_a_network_is_trained_and_its_randomness_is_the_seeds(
-    blobs: LabelledImages, monkeypatch: pytest.MonkeyPatch, name: str
+    blobs: LabelledImages, monkeypatch: pytest.MonkeyPatch, name: str, precision: Precision
 ):
-    monkeypatch.setattr(own, "NETWORK", CnnConfig(steps=60, learning_rate=1e-2, precision="32-true"))
+    monkeypatch.setattr(own, "NETWORK", CnnConfig(steps=60, learning_rate=1e-2, precision=precision))
     classifier = own_classifier(f"mine_alone:{name}")
     train, test = blobs.take(np.arange(150)), blobs.take(np.arange(150, 240))
     model, other = classifier(train, 0), classifier(train, 1)
@@ -233,7 +233,7 @@ def test_a_network_is_trained_and_its_randomness_is_the_seeds(
 
 @pytest.mark.usefixtures("here")
 def test_colour_images_reach_a_network_as_pytorch_lays_them_out(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(own, "NETWORK", CnnConfig(steps=2, batch_size=4))
+    monkeypatch.setattr(own, "NETWORK", CnnConfig(steps=2, batch_size=4, precision="32-true"))
     images = LabelledImages.from_arrays(np.zeros((8, 16, 20, 3), np.uint8), np.arange(8) % 2)
     assert own_classifier("mine_alone:Network")(images, 0).logits(images).shape == (8, 2)
 

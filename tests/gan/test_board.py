@@ -1,5 +1,6 @@
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,22 +9,27 @@ from PIL import Image
 
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
-from mizumashi.gan.config import GanConfig
+from mizumashi.gan.config import GanConfig, Precision
 from mizumashi.gan.training import train
 
 TINY = GanConfig(steps=6, snapshots=(2, 6), batch_size=16, latent_size=8, widths=(4, 8, 8), precision="32-true")
 
 
-def test_tensorboard_reads_the_losses_and_pictures_of_a_run_that_was_stopped(blobs: LabelledImages, tmp_path: Path):
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+def test_tensorboard_reads_the_losses_and_pictures_of_a_run_that_was_stopped(
+    blobs: LabelledImages, precision: Precision, tmp_path: Path
+):
+    tiny, accumulator = (
+        replace(TINY, precision=precision),
+        pytest.importorskip("tensorboard.backend.event_processing.event_accumulator"),
+    )
 
     def stop(task: str, done: int, total: int, note: str) -> None:
         if done == 3:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(blobs, tmp_path / "run", TINY, tensorboard=True, progress=stop)
-    run = train(blobs, tmp_path / "run", TINY, tensorboard=True)
+        train(blobs, tmp_path / "run", tiny, tensorboard=True, progress=stop)
+    run = train(blobs, tmp_path / "run", tiny, tensorboard=True)
     events = accumulator.EventAccumulator(str(run.path / "tensorboard")).Reload()
     for name, losses in run.losses().items():
         found = events.Scalars(f"loss/{name}")

@@ -10,12 +10,12 @@ import pytest
 from mizumashi.data.images import LabelledImages
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
-from mizumashi.gan.config import GanConfig
+from mizumashi.gan.config import GanConfig, Precision
 from mizumashi.gan.run import GanRun
 from mizumashi.gan.training import train
 from mizumashi.progress import Progress
 
-TINY = GanConfig(steps=6, snapshots=(2, 4, 6), batch_size=16, latent_size=8, widths=(4, 8, 8))
+TINY = GanConfig(steps=6, snapshots=(2, 4, 6), batch_size=16, latent_size=8, widths=(4, 8, 8), precision="32-true")
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -35,45 +35,60 @@ def run(blobs: LabelledImages, tmp_path: Path) -> GanRun:
     return train(blobs, tmp_path / "run", TINY)
 
 
+@pytest.fixture
+def tiny(precision: Precision) -> GanConfig:
+    return replace(TINY, precision=precision)
+
+
+@pytest.fixture
+def whole(blobs: LabelledImages, tmp_path: Path, tiny: GanConfig) -> GanRun:
+    """A run in each precision."""
+    return train(blobs, tmp_path / "whole", tiny)
+
+
 @pytest.mark.parametrize(
     "name", ["log.jsonl", "snapshots/step-000002.safetensors", "snapshots/step-000006.safetensors"]
 )
-def test_what_was_deleted_from_a_finished_run_is_remade(blobs: LabelledImages, run: GanRun, name: str):
-    before = tree(run.path)
-    (run.path / name).unlink()
-    assert not GanRun(run.path).finished
-    again = train(blobs, run.path, TINY)
+def test_what_was_deleted_from_a_finished_run_is_remade(
+    blobs: LabelledImages, tiny: GanConfig, whole: GanRun, name: str
+):
+    before = tree(whole.path)
+    (whole.path / name).unlink()
+    assert not GanRun(whole.path).finished
+    again = train(blobs, whole.path, tiny)
     assert again.finished
-    assert tree(run.path) == before
+    assert tree(whole.path) == before
 
 
-def test_a_run_that_was_killed_between_its_end_and_the_last_removal_is_tidied(blobs: LabelledImages, run: GanRun):
-    before = tree(run.path)
-    (run.path / "checkpoint").mkdir()
-    (run.path / "checkpoint" / "state.safetensors").write_bytes(b"left")
-    train(blobs, run.path, TINY)
-    assert tree(run.path) == before
+def test_a_run_that_was_killed_between_its_end_and_the_last_removal_is_tidied(
+    blobs: LabelledImages, tiny: GanConfig, whole: GanRun
+):
+    before = tree(whole.path)
+    (whole.path / "checkpoint").mkdir()
+    (whole.path / "checkpoint" / "state.safetensors").write_bytes(b"left")
+    train(blobs, whole.path, tiny)
+    assert tree(whole.path) == before
 
 
-def test_remaking_can_be_stopped_and_goes_on(blobs: LabelledImages, run: GanRun):
-    before = tree(run.path)
-    (run.path / "snapshots" / "step-000002.safetensors").unlink()
+def test_remaking_can_be_stopped_and_goes_on(blobs: LabelledImages, tiny: GanConfig, whole: GanRun):
+    before = tree(whole.path)
+    (whole.path / "snapshots" / "step-000002.safetensors").unlink()
     with pytest.raises(KeyboardInterrupt):
-        train(blobs, run.path, TINY, progress=send(signal.SIGINT, at=3))
-    assert not GanRun(run.path).finished  # though all three snapshots are there
-    train(blobs, run.path, TINY)
-    assert tree(run.path) == before
+        train(blobs, whole.path, tiny, progress=send(signal.SIGINT, at=3))
+    assert not GanRun(whole.path).finished  # though all three snapshots are there
+    train(blobs, whole.path, tiny)
+    assert tree(whole.path) == before
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "snapshots/step-000002.safetensors"])
 def test_an_unfinished_run_that_lost_a_file_still_ends_complete(
-    blobs: LabelledImages, run: GanRun, tmp_path: Path, name: str
+    blobs: LabelledImages, tiny: GanConfig, whole: GanRun, tmp_path: Path, name: str
 ):
     with pytest.raises(KeyboardInterrupt):
-        train(blobs, tmp_path / "stopped", TINY, progress=send(signal.SIGINT, at=3))
+        train(blobs, tmp_path / "stopped", tiny, progress=send(signal.SIGINT, at=3))
     (tmp_path / "stopped" / name).unlink()
-    assert train(blobs, tmp_path / "stopped", TINY).finished
-    assert tree(tmp_path / "stopped") == tree(run.path)
+    assert train(blobs, tmp_path / "stopped", tiny).finished
+    assert tree(tmp_path / "stopped") == tree(whole.path)
 
 
 @pytest.mark.parametrize(
@@ -113,22 +128,24 @@ def test_the_same_images_under_another_name_are_the_same_run(blobs: LabelledImag
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_the_last_step_stops_the_caller_after_the_run_is_finished(
-    blobs: LabelledImages, run: GanRun, tmp_path: Path, number: signal.Signals
+    blobs: LabelledImages, tiny: GanConfig, whole: GanRun, tmp_path: Path, number: signal.Signals
 ):
     with pytest.raises(KeyboardInterrupt, match=r"stopped after step 6, the last; the GAN in .*again is finished"):
-        train(blobs, tmp_path / "again", TINY, progress=send(number, at=6))
-    assert tree(tmp_path / "again") == tree(run.path)
+        train(blobs, tmp_path / "again", tiny, progress=send(number, at=6))
+    assert tree(tmp_path / "again") == tree(whole.path)
 
 
-def test_a_closed_terminal_stops_a_run_unless_hangups_are_ignored(blobs: LabelledImages, tmp_path: Path):
+def test_a_closed_terminal_stops_a_run_unless_hangups_are_ignored(
+    blobs: LabelledImages, tiny: GanConfig, tmp_path: Path
+):
     before = signal.getsignal(signal.SIGHUP)
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        assert train(blobs, tmp_path / "nohup", TINY, progress=send(signal.SIGHUP, at=3)).finished
+        assert train(blobs, tmp_path / "nohup", tiny, progress=send(signal.SIGHUP, at=3)).finished
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         with pytest.raises(KeyboardInterrupt, match="stopped after step 3 of 6; the same command goes on"):
-            train(blobs, tmp_path / "terminal", TINY, progress=send(signal.SIGHUP, at=3))
+            train(blobs, tmp_path / "terminal", tiny, progress=send(signal.SIGHUP, at=3))
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, before)

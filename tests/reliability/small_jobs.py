@@ -10,7 +10,8 @@ from processes import Moments, Server, contents_of
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.writers import write_images
 
-TINY = ("--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8", "--accelerator", "cpu")
+SMALL = ("--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8", "--accelerator", "cpu")
+TINY = (*SMALL, "--precision", "32-true")
 CHECKPOINTS = ("--checkpoint-every", "7")
 
 

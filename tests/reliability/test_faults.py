@@ -25,7 +25,8 @@ from mizumashi.cli import main
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.writers import write_images
 
-TINY = ("--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8", "--accelerator", "cpu")
+SMALL = ("--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8", "--accelerator", "cpu")
+TINY = (*SMALL, "--precision", "32-true")
 SIX_STEPS = (*TINY, "--steps", "6", "--snapshots", "3", "6", "--checkpoint-every", "2")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS)
 FORMATS = ("idx", "idx.gz", "folder", "npz")

@@ -48,7 +48,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_command_asks_for_the_same_study(name: str):
+def test_the_command_asks_for_the_same_study(name: str, bfloat16_is_fast: bool):
     config, options = CONFIGS[name]
     plan = Plan(SOURCE, SOURCE.test.renamed("others"), None, config, ("/sets/my pets", "faxocr"))
     words = shlex.split(repeating_command(plan.describe()))

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 ADDRESS = "http://study.test/report.html"
 HOSTILE = ("<script>alert(1)</script>", "' onmouseover=alert(1) x=\"", "../../x")
-TINY = StudyConfig(GanConfig(steps=4, snapshots=(1, 2, 4), batch_size=16, latent_size=8, widths=(4, 8, 8)), seeds=2)
+TINY = StudyConfig(
+    GanConfig(steps=4, snapshots=(1, 2, 4), batch_size=16, latent_size=8, widths=(4, 8, 8), precision="32-true"),
+    seeds=2,
+)
 STAGES = ["gan@1", "gan@2", "gan@4"]
 
 

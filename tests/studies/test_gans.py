@@ -15,7 +15,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError, TaskError
 from mizumashi.gan import footprint
-from mizumashi.gan.config import GanConfig
+from mizumashi.gan.config import GanConfig, Precision
 from mizumashi.progress import Progress, silent
 from mizumashi.studies.config import StudyConfig
 from mizumashi.studies.executors.processes import _raise_again, perform_side_by_side
@@ -79,13 +79,12 @@ def test_where_memory_is_short_fewer_train_at_once(
     assert len(gans(source, tmp_path).groups[0]) == expected
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_apart_or_here_a_group_leaves_the_bytes_of_one_thread_each(
     source: LabelledImages,
     tmp_path: Path,
     two_cores: None,
     monkeypatch: pytest.MonkeyPatch,
-    precision: str,
+    precision: Precision,
 ):
     config, workers, here = replace(TINY, precision=precision), set(), set()
 
@@ -112,11 +111,13 @@ def test_apart_or_here_a_group_leaves_the_bytes_of_one_thread_each(
     assert sets[6].labels.tolist() == source.labels.tolist()
 
 
-@pytest.mark.parametrize("at", ["GAN, seed 4", "seed 3: drawing"])
+@pytest.mark.parametrize(
+    ("precision", "at"), [("32-true", "GAN, seed 4"), ("bf16-mixed", "GAN, seed 4"), ("32-true", "seed 3: drawing")]
+)
 def test_a_stopped_group_loses_no_step_and_goes_on_to_the_same_bytes(
-    source: LabelledImages, tmp_path: Path, apart: None, monkeypatch: pytest.MonkeyPatch, at: str
+    source: LabelledImages, tmp_path: Path, apart: None, monkeypatch: pytest.MonkeyPatch, precision: Precision, at: str
 ):
-    config = replace(TINY, steps=40, snapshots=(2, 40))
+    config = replace(TINY, steps=40, snapshots=(2, 40), precision=precision)
 
     def stop(task: str, done: int, total: int, note: str) -> None:
         if task == at and done > 2:
@@ -141,11 +142,13 @@ def test_a_stopped_group_loses_no_step_and_goes_on_to_the_same_bytes(
     assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("precision", "how"), [("32-true", signal.SIGKILL), ("bf16-mixed", signal.SIGKILL), ("bf16-mixed", signal.SIGTERM)]
+)
 def test_a_killed_process_is_named_and_the_others_keep_what_they_have(
-    source: LabelledImages, tmp_path: Path, apart: None, how: signal.Signals
+    source: LabelledImages, tmp_path: Path, apart: None, precision: Precision, how: signal.Signals
 ):
-    config, heard = replace(TINY, steps=3000, snapshots=(2, 3000)), {}
+    config, heard = replace(TINY, steps=3000, snapshots=(2, 3000), precision=precision), {}
 
     def kill(task: str, done: int, total: int, note: str) -> None:
         heard[task] = done

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
+import torch
+from safetensors.torch import load_file
 
 from mizumashi.classify.classical import Classical
 from mizumashi.classify.score import score
@@ -16,7 +18,8 @@ from mizumashi.data.npz import read_npz
 from mizumashi.data.readers import open_images
 from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
-from mizumashi.gan.config import GanConfig
+from mizumashi.gan.config import GanConfig, Precision
+from mizumashi.gan.run import GanRun
 from mizumashi.jobs import evaluate, recipe_origin, study, training_set
 from mizumashi.measure.statistics import bootstrap_interval
 from mizumashi.progress import silent
@@ -30,7 +33,10 @@ from mizumashi.studies.plan import Plan, begin
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.results import StudyResult
 
-TINY = StudyConfig(GanConfig(steps=4, snapshots=(2, 4), batch_size=16, latent_size=8, widths=(4, 8, 8)), seeds=2)
+TINY = StudyConfig(
+    GanConfig(steps=4, snapshots=(2, 4), batch_size=16, latent_size=8, widths=(4, 8, 8), precision="32-true"), seeds=2
+)
+ROUNDED = replace(TINY, gan=replace(TINY.gan, precision="bf16-mixed"))
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +52,12 @@ def target(blobs: LabelledImages) -> LabelledImages:
 @pytest.fixture(scope="module")
 def finished(source: LabelledImages, target: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     return study(source, target=target, out=tmp_path_factory.mktemp("studies") / "blobs", config=TINY)
+
+
+@pytest.fixture(scope="module")
+def rounded(source: LabelledImages, target: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    """The same in bfloat16."""
+    return study(source, target=target, out=tmp_path_factory.mktemp("studies") / "blobs", config=ROUNDED)
 
 
 def test_a_study_scores_every_recipe_on_every_test_set_for_every_seed(finished: StudyResult):
@@ -67,6 +79,18 @@ def test_the_kept_sets_mirror_the_source_and_evaluate_agrees(finished: StudyResu
     accuracy, loss = evaluate([source], [source])
     assert accuracy[0, 0, 0] == finished.accuracy("softmax")[0, 0, 0] == 1.0
     assert loss[0, 0, 0] == pytest.approx(finished.loss("softmax")[0, 0, 0], rel=0.1)
+
+
+def test_gans_and_softmax_models_are_trained_in_the_studys_precision(finished: StudyResult, rounded: StudyResult):
+    for result, precision in ((finished, "32-true"), (rounded, "bf16-mixed")):
+        for run in (result.path / "runs").iterdir():
+            assert GanRun(run / "gan").snapshot().precision == precision
+        plan = json.loads((result.path / "results.json").read_text())["plan"]
+        assert plan["classifiers"][0]["precision"] == plan["gan"]["precision"] == precision
+    weights = [
+        load_file(result.path / "runs/0/gan/snapshots/step-000004.safetensors") for result in (finished, rounded)
+    ]
+    assert not torch.equal(*(each["paint.weight"] for each in weights))
 
 
 def test_the_report_shows_what_the_results_say(finished: StudyResult):
@@ -274,18 +298,35 @@ def test_a_finished_study_is_not_done_again(
     assert again.cells == finished.cells
 
 
-@pytest.mark.parametrize("at", ["GAN, seed 1", "seed 1: drawing", "softmax models", "telling", "t-SNE", "figures"])
+@pytest.mark.parametrize(
+    ("precision", "at"),
+    [
+        *(
+            ("32-true", at)
+            for at in ("GAN, seed 1", "seed 1: drawing", "softmax models", "telling", "t-SNE", "figures")
+        ),
+        *(("bf16-mixed", at) for at in ("GAN, seed 1", "softmax models")),
+    ],
+)
 def test_a_stopped_study_goes_on_to_the_same_bytes(
-    finished: StudyResult, source: LabelledImages, target: LabelledImages, tmp_path: Path, at: str
+    finished: StudyResult,
+    rounded: StudyResult,
+    source: LabelledImages,
+    target: LabelledImages,
+    tmp_path: Path,
+    precision: Precision,
+    at: str,
 ):
+    config, whole = (TINY, finished) if precision == "32-true" else (ROUNDED, rounded)
+
     def stop(task: str, done: int, total: int, note: str) -> None:
         if at in task and done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        study(source, target=target, out=tmp_path / "blobs", config=TINY, progress=stop)
-    study(source, target=target, out=tmp_path / "blobs", config=TINY)
-    assert tree(tmp_path / "blobs") == tree(finished.path)
+        study(source, target=target, out=tmp_path / "blobs", config=config, progress=stop)
+    study(source, target=target, out=tmp_path / "blobs", config=config)
+    assert tree(tmp_path / "blobs") == tree(whole.path)
 
 
 def test_more_seeds_join_the_ones_that_are_there(

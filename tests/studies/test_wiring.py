@@ -321,8 +321,18 @@ def test_classifiers_are_as_precise_as_the_gan(source: LabelledImages):
         assert Plan(source, None, None, StudyConfig(gan)).softmax == SoftmaxConfig(precision=wanted)  # type: ignore[arg-type]
 
 
+def test_auto_is_one_precision_for_gans_and_softmax_models(
+    recorder: Recorder, source: LabelledImages, tmp_path: Path, bfloat16_is_fast: bool
+):
+    auto = replace(CONFIG, gan=replace(CONFIG.gan, precision="auto"))
+    study(source, out=tmp_path / "study", config=auto, accelerator="cpu")
+    taken = "bf16-mixed" if bfloat16_is_fast else "32-true"
+    assert [config.precision for _, config, _ in recorder.gans] == [taken] * len(SEEDS)
+    assert recorder.configs == [SoftmaxConfig(precision=taken)] * len(SEEDS)
+
+
 def test_networks_are_given_each_job_and_keyed_by_the_precision_that_they_take(
-    source: LabelledImages, monkeypatch: pytest.MonkeyPatch
+    source: LabelledImages, monkeypatch: pytest.MonkeyPatch, bfloat16_is_fast: bool
 ):
     given = {}
 
@@ -331,21 +341,21 @@ def test_networks_are_given_each_job_and_keyed_by_the_precision_that_they_take(
         return seed
 
     monkeypatch.setattr("mizumashi.classify.cnn.train_cnn", train_cnn)
-    keys = []
-    for fast, precision in ((True, "bf16-mixed"), (False, "32-true")):
-        monkeypatch.setattr("mizumashi.studies.classifiers.bfloat16_is_fast", lambda device, fast=fast: fast)
-        turned = Classical(flip=True)
-        networks = cnn(turned)
-        plain, other = source.train, source.test
-        jobs = [Job(plain, 3, classical=False), Job(other, 4, classical=True)]
-        assert list(networks.train(jobs, silent)) == [3, 4]
-        assert given == {3: (id(plain), precision, None), 4: (id(other), precision, turned)}
-        keys.append((networks.description["precision"], networks.description["classical"]["flip"]))
-    assert keys == [("bf16-mixed", True), ("32-true", True)]
+    precision = "bf16-mixed" if bfloat16_is_fast else "32-true"
+    turned = Classical(flip=True)
+    networks = cnn(turned)
+    plain, other = source.train, source.test
+    jobs = [Job(plain, 3, classical=False), Job(other, 4, classical=True)]
+    assert list(networks.train(jobs, silent)) == [3, 4]
+    assert given == {3: (id(plain), precision, None), 4: (id(other), precision, turned)}
+    description = networks.description
+    assert (description["precision"], description["classical"]["flip"]) == (precision, True)
 
 
 @pytest.mark.parametrize("name", ["softmax", "cnn", "sklearn.neighbors:KNeighborsClassifier"])
-def test_whether_images_are_flipped_is_part_of_what_a_classifier_is(source: LabelledImages, name: str):
+def test_whether_images_are_flipped_is_part_of_what_a_classifier_is(
+    source: LabelledImages, name: str, bfloat16_is_fast: bool
+):
     flips = []
     for flip in (False, True):
         plan = Plan(source, None, None, replace(CONFIG, classifiers=(name,), flip=flip))
