@@ -124,12 +124,17 @@ def training_set(
         config = planned_config(result.plan)
         origins = [Path(name) if name and Path(name).is_absolute() else name for name in result.plan["origins"]]
     given = [mine if mine is not None else theirs for mine, theirs in zip((images, target), origins, strict=True)]
-    if given[0] is None:
-        raise InputError(f"{result.path}: found a study of images that have no path; expected them again (--images)")
-    plan = _plan(given[0], given[1], config, data_dir)
-    if differing := differences(result.plan["source"], plan.describe()["source"], ignore=["name"]):
+    roles = ("source", "target", "few") if result.plan["few"] else ("source",)  # else no target image is in any recipe
+    for role, option, found in zip(("source", "target"), ("--images", "--target"), given, strict=True):
+        if role in roles and found is None:
+            raise InputError(f"{result.path}: found a {role} that has no path; expected its images again ({option})")
+    plan = _plan(given[0], given[1] if "target" in roles else None, config, data_dir)
+    described = plan.describe_images()  # of classifiers, a file's words are never imported
+    there, here = ({role: each[role] for role in roles} for each in (result.plan, described))
+    if differing := differences(there, here, ignore=[f"{role}.name" for role in roles]):
         raise InputError(
-            f"found other images than the study's: {'; '.join(differing)}; expected its source; name it with --images"
+            f"found other images than the study's: {'; '.join(differing)}; expected its {' and '.join(roles[:2])} as "
+            "then; restore the files, or name others with --images and --target"
         )
     seed = plan.seeds[0]
     sets = kept_sets(result.path, seed, chosen.steps(config.gan.stages))

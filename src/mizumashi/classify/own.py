@@ -90,7 +90,9 @@ def own_classifier(spelling: str) -> Classifier:
       makes a `torch.nn.Module` that gives N x K logits for N x C x H x W images in [0, 1]. It is trained by the
       cnn's loop. What it draws from PyTorch's global generator comes from the seed.
 
-    The current folder is put on Python's path, where `python -m` has it too.
+    The current folder is put at the end of Python's path, so that nothing in it takes an installed module's place.
+
+    Whoever calls this runs the code that the name leads to: pass only what the user named, never what a file says.
 
     Args:
         spelling: `package.module:name`.
@@ -124,7 +126,7 @@ def _load(spelling: str) -> Any:
         )
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)  # as `python -m` does; an installed command does not
+        sys.path.append(here)  # last: a joblib.py that lies here must not take the library's place
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

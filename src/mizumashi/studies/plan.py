@@ -144,14 +144,12 @@ class Plan:
             raise InputError(f"found {self.source.name!r} as source and target; expected two names; rename one set")
 
     def describe(self) -> dict[str, Any]:
-        """What STUDY/plan.json holds."""
+        """What STUDY/plan.json holds. Own classifiers are imported, for the hash of their source."""
         gan = asdict(self.config.gan)
         return {
             "format": FORMAT,
             "origins": list(self.origins),
-            "source": self.source.describe() | {"train": len(self.source.train)},
-            "target": None if self.target is None else self.target.describe(),
-            "few": None if self.few is None else self.few.describe(),
+            **self.describe_images(),
             "regime": asdict(self.config.regime) | {"imbalance": list(self.config.regime.imbalance)},
             "gan": gan | {"snapshots": list(self.config.gan.stages), "widths": list(self.config.gan.widths)},
             "classifiers": [classifier.description for classifier in self.classifiers],
@@ -162,6 +160,14 @@ class Plan:
             "seeds": self.config.seeds,
             "classifier_seeds": self.config.classifier_seeds,
             "versions": [{name: version(name) for name in ("mizumashi", "torch", "numpy")}],
+        }
+
+    def describe_images(self) -> dict[str, Any]:
+        """What plan.json says of source, target and the few target images that join training: hashes among others."""
+        return {
+            "source": self.source.describe() | {"train": len(self.source.train)},
+            "target": None if self.target is None else self.target.describe(),
+            "few": None if self.few is None else self.few.describe(),
         }
 
 
