@@ -17,8 +17,8 @@ from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan.config import CHECKPOINT_EVERY
 from mizumashi.progress import Progress, silent
-from mizumashi.studies.config import StudyConfig
-from mizumashi.studies.plan import MOST_SEEDS, Plan, planned_config
+from mizumashi.studies.config import MOST_SEEDS, StudyConfig
+from mizumashi.studies.plan import Plan, planned_config
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.regime import split_target
 from mizumashi.studies.results import StudyResult

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mizumashi.data.images import LabelledImages
-from mizumashi.errors import InputError
 from mizumashi.randomness import torch_generator
+from mizumashi.schema import require_fields
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -80,9 +80,7 @@ class Classical:
             "blur_share": (0.0, 0.25),
             "coarse_share": (0.05, 1.0),
         }
-        for what, (least, most) in ranges.items():
-            if not least <= getattr(self, what) <= most:  # true for nan, too
-                raise InputError(f"found {what} {getattr(self, what)}; expected {least} to {most}")
+        require_fields(self, ranges)
 
 
 def augment(images_NCHW: "Tensor", config: Classical, generator: "Generator") -> "Tensor":

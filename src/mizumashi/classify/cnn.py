@@ -21,6 +21,7 @@ from mizumashi.errors import InputError
 from mizumashi.hardware import bfloat16_is_fast
 from mizumashi.progress import Progress, silent
 from mizumashi.randomness import numpy_generator, torch_generator
+from mizumashi.schema import Ranges, require_fields
 
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
@@ -59,19 +60,15 @@ class CnnConfig:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        ranges = {
+        ranges: Ranges = {
+            "steps": (1, 10**9),
             "batch_size": (2, 10**6),
             "learning_rate": (1e-12, 1e3),
             "weight_decay": (0, 1e3),
             "label_smoothing": (0, 0.999),
+            "widths": (1, 4096),
         }
-        values = [(what, getattr(self, what), *ends) for what, ends in ranges.items()]
-        values += [("widths", width, 1, 4096) for width in self.widths]
-        if self.steps is not None:
-            values.append(("steps", self.steps, 1, 10**9))
-        for what, value, least, most in values:
-            if not least <= value <= most:  # true for nan, too
-                raise InputError(f"found {what} {value}; expected {least} to {most}")
+        require_fields(self, ranges)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.errors import InputError
 from mizumashi.progress import Progress, silent
 from mizumashi.randomness import numpy_generator
+from mizumashi.schema import require_fields
 
 Products = Literal["32-true", "bf16-mixed"]
 
@@ -46,7 +47,7 @@ class SoftmaxConfig:
             bfloat16 in hardware, slower elsewhere.
 
     Raises:
-        InputError: a value is not above 0.
+        InputError: a value is none of its words or out of its range.
     """
 
     steps: int = 1000
@@ -55,9 +56,7 @@ class SoftmaxConfig:
     precision: Products = "32-true"
 
     def __post_init__(self) -> None:
-        for what in ("steps", "batch_size", "learning_rate"):
-            if getattr(self, what) <= 0:
-                raise InputError(f"found {what} {getattr(self, what)}; expected more than 0")
+        require_fields(self, {"steps": (1, 10**9), "batch_size": (1, 10**6), "learning_rate": (1e-12, 1e3)})
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
+from mizumashi.schema import Ranges, require_fields
 
 Objective = Literal["non-saturating", "minimax"]
 Schedule = Literal["constant", "decay"]
@@ -37,6 +38,9 @@ class GanConfig:
         precision: Lightning Fabric's name for the arithmetic, or "auto": "bf16-mixed" where the device multiplies
             bfloat16 in hardware, "32-true" elsewhere. A run's config.json has the one that was taken.
 
+    Raises:
+        InputError: a value is none of its words or out of its range, or a snapshot lies beyond the last step.
+
     Source:
         Batch size, steps and snapshots: the paper, section 4. What it leaves open is customary for a
         DCGAN (Radford et al. 2015): latents of 100, Adam with 2e-4 and 0.5.
@@ -57,6 +61,25 @@ class GanConfig:
     beta1: float = 0.5
     seed: int = 0
     precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        ranges: Ranges = {
+            "steps": (1, 10**9),
+            "latent_size": (1, 10**4),
+            "batch_size": (2, 10**6),
+            "learning_rate": (1e-12, 1e3),
+            "beta1": (0, 0.9999),
+            "seed": (0, 2**63 - 1),
+            "widths": (1, 4096),
+        }
+        require_fields(self, ranges, options=True)
+        if list(self.stages) != sorted(set(self.stages)) or self.stages[0] < 1:
+            raise InputError(f"found snapshots {self.stages}; expected ascending steps from 1, each once (--snapshots)")
+        if self.stages[-1] > self.steps:
+            raise InputError(
+                f"found a snapshot at step {self.stages[-1]}; expected none beyond the last step, {self.steps}; raise "
+                "--steps or leave that snapshot out"
+            )
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -80,34 +103,8 @@ class GanConfig:
         return self.learning_rate * (self.steps - step) / (self.steps - half)
 
 
-def require_valid(config: GanConfig) -> None:
-    """Raise `InputError` if a value is out of range or a snapshot lies beyond the last step."""
-    ranges = {
-        "steps": (1, 10**9),
-        "latent_size": (1, 10**4),
-        "batch_size": (2, 10**6),
-        "learning_rate": (1e-12, 1e3),
-        "beta1": (0, 0.9999),
-        "seed": (0, 2**63 - 1),
-    }
-    values = [(what, getattr(config, what), *ends) for what, ends in ranges.items()]
-    values += [("widths", width, 1, 4096) for width in config.widths]
-    for what, value, least, most in values:
-        if not least <= value <= most:  # true for nan, too
-            option = what.replace("_", "-")
-            raise InputError(f"found {what} {value}; expected {least} to {most} (--{option})")
-    if list(config.stages) != sorted(set(config.stages)) or config.stages[0] < 1:
-        raise InputError(f"found snapshots {config.stages}; expected ascending steps from 1, each once (--snapshots)")
-    if config.stages[-1] > config.steps:
-        raise InputError(
-            f"found a snapshot at step {config.stages[-1]}; expected none beyond the last step, "
-            f"{config.steps}; raise --steps or leave that snapshot out"
-        )
-
-
 def require_trainable(images: LabelledImages, config: GanConfig) -> None:
     """Raise `InputError` unless a GAN with this configuration can be trained on these images, on this machine."""
-    require_valid(config)
     height, width = images.size
     if height != width or height not in SIZES:
         near = sorted(sorted(SIZES, key=lambda size: abs(size - max(height, width)))[:2])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,10 @@ from mizumashi.data.image_files import png_bytes
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
-from mizumashi.gan.config import SIZES, GanConfig, Precision, require_valid
+from mizumashi.gan.config import SIZES, GanConfig
 from mizumashi.gan.networks import Shape
 from mizumashi.gan.sampling import Snapshot
+from mizumashi.schema import from_json
 
 FORMAT = 1
 """The layout of a run's folder."""
@@ -306,9 +307,7 @@ def _require_own(description: dict[str, Any]) -> None:
     """
     images, config = description["images"], description["config"]
     (height, width), names = images["size"], images["class_names"]
-    numbers = [config[key] for key in ("steps", "latent_size", "batch_size", "seed")]
-    whole = [height, width, images["channels"], *config["widths"], *config["snapshots"], *numbers]
-    if not all(type(number) is int for number in whole) or len(config["widths"]) != 3:
+    if not all(type(number) is int for number in (height, width, images["channels"])):
         raise ValueError("a size is no whole number")
     if height != width or height not in SIZES or images["channels"] not in (1, 3):
         raise ValueError(f"no GAN draws images of {height}x{width} pixels and {images['channels']} channels")
@@ -318,11 +317,8 @@ def _require_own(description: dict[str, Any]) -> None:
         or not 2 <= len(set(names)) == len(names)
     ):
         raise ValueError("the class names are no list of different names")
-    if config["precision"] not in get_args(Precision):
-        raise ValueError(f"no precision is called {config['precision']!r}")
-    known = {key: config[key] for key in ("steps", "latent_size", "batch_size", "learning_rate", "beta1", "seed")}
+    from_json(GanConfig, config)
     try:
         limits.require_class_names("the run", names)
-        require_valid(GanConfig(**known, snapshots=tuple(config["snapshots"]), widths=tuple(config["widths"])))
     except InputError as error:  # it speaks of options; here the file is what is wrong
         raise ValueError(error) from error

@@ -17,6 +17,7 @@ from mizumashi.classify.score import Model, Score, judge
 from mizumashi.data.npz import read_npz
 from mizumashi.progress import Progress
 from mizumashi.randomness import numpy_generator
+from mizumashi.schema import from_json
 from mizumashi.studies.classifiers import Classifier, Job
 from mizumashi.studies.material import Material
 from mizumashi.studies.recipe import Recipe
@@ -45,7 +46,7 @@ class Cell:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Cell":
         """The cell that `dataclasses.asdict` turned into JSON."""
-        return cls(**value | {"scores": {name: Score(**numbers) for name, numbers in value["scores"].items()}})
+        return from_json(cls, value)
 
 
 @dataclass(frozen=True)

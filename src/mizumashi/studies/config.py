@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 
 from mizumashi.gan.config import GanConfig
+from mizumashi.schema import require_fields
+
+MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,10 @@ class Regime:
     imbalance: tuple[str, ...] = ()
     balance: bool = False
     target_per_class: int | None = None
+
+    def __post_init__(self) -> None:
+        most = 10**9
+        require_fields(self, {"per_class": (1, most), "target_per_class": (1, most)}, options=True)
 
 
 @dataclass(frozen=True)
@@ -50,3 +57,6 @@ class StudyConfig:
     grow: bool = False
     flip: bool = False
     regime: Regime = field(default_factory=Regime)
+
+    def __post_init__(self) -> None:
+        require_fields(self, {"seeds": (1, MOST_SEEDS), "classifier_seeds": (1, MOST_SEEDS)}, options=True)

@@ -14,6 +14,7 @@ from mizumashi.data.npz import read_npz
 from mizumashi.errors import InputError
 from mizumashi.measure.distances import TwoSample
 from mizumashi.measure.statistics import Interval, gain_estimates, t_interval
+from mizumashi.schema import from_json
 from mizumashi.studies.cell import Cell, read_readings
 from mizumashi.studies.choice import VALIDATION, Choice
 
@@ -63,10 +64,10 @@ class StudyResult:
         with files.expect_undamaged(folder / "results.json", "the study's command writes it again"):
             cells = tuple(Cell.from_json(cell) for cell in results["cells"])
             distances = {
-                seed: {stage: TwoSample(**told) for stage, told in stages.items()}
+                seed: {stage: from_json(TwoSample, told) for stage, told in stages.items()}
                 for seed, stages in results["distances"].items()
             }
-            choices = {classifier: Choice(**chosen) for classifier, chosen in results["choices"].items()}
+            choices = {classifier: from_json(Choice, chosen) for classifier, chosen in results["choices"].items()}
             copied = {name: float(value) for name, value in results["copies"].items()}
             found = cls(folder, results["plan"], cells, distances, copied, choices)
             for cell in cells:  # they lead to files

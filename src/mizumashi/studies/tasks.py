@@ -17,6 +17,7 @@ from mizumashi.gan.config import GanConfig
 from mizumashi.gan.run import GanRun
 from mizumashi.gan.training import train
 from mizumashi.progress import Progress
+from mizumashi.schema import from_json
 
 ORPHAN_ENDS = 20.0
 """Seconds in which a process whose study was killed has surely ended."""
@@ -143,9 +144,7 @@ class GanTask:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "GanTask":
         """The task that `to_json` turned into JSON."""
-        config = value["config"]
-        lists = {key: tuple(config[key]) for key in ("snapshots", "widths")}
-        return cls(**{**value, "config": GanConfig(**config | lists)})
+        return from_json(cls, value)
 
 
 def set_path(study: Path, seed: int, step: int) -> Path:
