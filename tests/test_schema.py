@@ -50,7 +50,7 @@ def test_one_rule_from_python_and_from_json(config: Any, wrong: dict[str, Any], 
         replace(config, **wrong)
     assert said in str(refused.value)
     if wrong != {"gan": {"steps": 8}}:  # JSON's way to say it
-        with pytest.raises(ValueError, match="Config|Classical|Regime") as refused_json:
+        with pytest.raises(ValueError, match=r"Config|Classical|Regime") as refused_json:
             from_json(type(config), json.loads(json.dumps(asdict(config) | wrong)))
         assert not isinstance(refused_json.value, InputError)  # a file has no options
 
