@@ -11,6 +11,7 @@ from contextlib import redirect_stderr, suppress
 from importlib.metadata import version
 from io import StringIO, TextIOWrapper
 from math import isfinite
+from pathlib import Path
 from typing import Annotated, Any, Union
 
 import numpy as np
@@ -80,36 +81,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Fabric would announce the precision of every GAN.
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     arguments = sys.argv[1:] if arguments is None else arguments
-    if list(arguments) == ["--version"]:
-        print(f"mizumashi {version('mizumashi')}")
-        return 0
     command: Command | None = None
     try:
+        if list(arguments) == ["--version"]:
+            return _print(f"mizumashi {version('mizumashi')}\n")
         command = parse(arguments)
-        _tell(command.run(), as_json=command.json)
+        return _print(_told(command.run(), as_json=command.json))
     except SystemExit:  # help, printed
-        return 0
+        return _print("")
     except InputError as error:
         return _say(error, 2)
     except KeyboardInterrupt as stop:
         return _say(stop if stop.args else _left(command), 130)
-    except BrokenPipeError:  # whoever read our output has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except MemoryError as error:
         return _say(f"found too little memory: {error}; ask for less at a time", 1)
     except OSError as error:
         if error.errno in UNUSABLE and error.filename is not None:
             return _say(f"found no way to {error.filename} ({error.strerror}); expected a path that can be used", 2)
         return _say(error, 1)
-    except (FloatingPointError, TaskError) as error:
+    except FloatingPointError as error:
         return _say(error, 1)
+    except Exception as error:
+        return _say(_unforeseen(error, arguments, command), 1)
+
+
+def _unforeseen(error: Exception, arguments: Sequence[str], command: Command | None) -> str:
+    """One line for an error that is no answer to anything a user did; its traceback goes into a file."""
+    if isinstance(error, TaskError) and not hasattr(error, "__notes__"):  # its process was killed: that says it all
+        return str(error)
+    from mizumashi.unforeseen import write_traceback
+
+    path = write_traceback(error, arguments, getattr(command, "out", None))
+    where = "no folder takes its traceback" if path is None else f"its traceback is in {path}"
+    what = str(error) if isinstance(error, TaskError) else f"{type(error).__name__}: {error}"
+    return f"found an error that nobody foresaw ({what:.300}); {where}; please report it with that file"
+
+
+def _told(outcome: Outcome, *, as_json: bool) -> str:
+    """What a command found out: for people, or as one JSON object."""
+    return (json.dumps(_plain(outcome.facts()), indent=2, allow_nan=False) if as_json else outcome.text) + "\n"
+
+
+def _print(text: str) -> int:
+    """Write on standard output, to its end; the exit code."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError, ValueError):  # else what is left in the buffer fails once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # whoever read our output has read enough
+            return 1
+        return _say(f"found that standard output takes no more ({error.strerror}); expected room for the results", 1)
     return 0
-
-
-def _tell(outcome: Outcome, *, as_json: bool) -> None:
-    """Print what a command found out: for people, or as one JSON object."""
-    print(json.dumps(_plain(outcome.facts()), indent=2, allow_nan=False) if as_json else outcome.text)
 
 
 def _plain(value: Any) -> Any:
@@ -141,8 +165,11 @@ def _stop_on_signals() -> None:
 
 
 def _print_anything() -> None:
-    """Print what the terminal's encoding lacks as an escape rather than fail."""
-    for stream in (sys.stdout, sys.stderr):
+    """Print what the terminal's encoding lacks as an escape rather than fail; to a closed stream, nothing."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (until the process ends)
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 

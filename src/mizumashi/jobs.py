@@ -273,7 +273,10 @@ def _origin(images: LabelledImages | str | Path | None) -> str | None:
     """What opens the same images again: a name of the catalogue, or a whole path."""
     if images is None or isinstance(images, LabelledImages):
         return None
-    return images if isinstance(images, str) and images in NAMES else str(Path(images).resolve())
+    if isinstance(images, str) and images in NAMES:
+        return images
+    path = str(Path(images).resolve())
+    return path if path.encode("utf-8", "replace").decode() == path else None  # JSON holds text alone
 
 
 def _opened(images: LabelledImages | str | Path, data_dir: str | Path | None) -> LabelledImages:

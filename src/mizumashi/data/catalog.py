@@ -1,5 +1,6 @@
 """The catalogue: sets that are known by name."""
 
+import errno
 import logging
 import os
 import re
@@ -95,6 +96,7 @@ def find(name: str, data_dir: str | Path | None = None) -> Path:
         require_data_folder(folder)
     if folder is not None and (folder / name).is_dir():
         return _in_data_folder(name, folder)
+    _require_cache()
     try:
         return _download_mnist() if name == "mnist" else _download_faxocr()
     except InputError as error:
@@ -105,6 +107,20 @@ def require_data_folder(folder: str | Path) -> None:
     """Raise `InputError` unless the data folder is there."""
     if not Path(folder).is_dir():
         raise InputError(f"found no data folder at {folder}; expected one; correct --data-dir or MIZUMASHI_DATA")
+
+
+def _require_cache() -> None:
+    """Raise `InputError` unless the folder for downloads is there, or can be made."""
+    import pooch  # type: ignore[import-untyped]
+
+    cache = Path(pooch.os_cache("mizumashi"))
+    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "a folder that may not be written to" if there.is_dir() else "a file"
+        raise InputError(
+            f"found {what} at {there}; expected a folder, to keep downloads in {cache}; correct it, or set "
+            "XDG_CACHE_HOME to another"
+        )
 
 
 def _in_data_folder(name: str, folder: Path) -> Path:
@@ -124,7 +140,7 @@ def _where_to_put(name: str, folder: Path | None) -> str:
 
 
 def _download_mnist() -> Path:
-    import pooch  # type: ignore[import-untyped]
+    import pooch
 
     folder = Path(pooch.os_cache("mizumashi")) / "mnist"
     for file, md5 in MNIST_MD5.items():
@@ -145,7 +161,7 @@ def _download_faxocr() -> Path:
             with sole_writer(folder), whole_folder(folder) as new:
                 extract_numbers(path, new)
         except OSError as error:
-            raise InputError(f"{FAXOCR_ARCHIVE}: {error}") from error
+            raise InputError(f"{folder}: {error}") from error
     return folder
 
 
@@ -158,8 +174,9 @@ def _retrieve(mirrors: list[str], checksum: str | None, path: Path) -> None:
         try:
             with folders_above(path), _quiet(pooch.get_logger()):
                 pooch.retrieve(mirror, checksum, fname=path.name, path=path.parent)
-        except OSError as error:  # no network, no such file, no room
-            failure = f"{mirror}: {type(error).__name__}"
+        except OSError as error:  # no network, no such file; or here no room, which has a number of the system's
+            here = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+            failure = f"{path.parent}: {error.strerror}" if here else f"{mirror}: {type(error).__name__}"
         except ValueError:
             failure = f"{mirror}: its checksum is not the known one"
         else:

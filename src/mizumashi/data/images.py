@@ -54,6 +54,11 @@ class LabelledImages:
                 f"{self.name}: found images of shape {images.shape} and type {images.dtype}; "
                 "expected N x H x W x C, uint8, with 1 or 3 channels"
             )
+        if len(images) and not images[0].size:
+            raise InputError(
+                f"{self.name}: found images of {images.shape[1]}x{images.shape[2]} pixels; expected one pixel at least "
+                "each way; leave such images out"
+            )
         if labels.shape != (len(images),) or labels.dtype != np.int64:
             raise InputError(
                 f"{self.name}: found {labels.size} labels of shape {labels.shape} and type {labels.dtype} "

@@ -97,7 +97,7 @@ def open_images(
     else:
         images = _open_path(Path(source), preprocess, resize)
     require_classes(images)
-    return images
+    return images.renamed(images.name.encode("utf-8", "replace").decode())  # a path may hold bytes that are no text
 
 
 def require_classes(images: LabelledImages) -> None:
