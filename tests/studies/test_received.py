@@ -1,14 +1,23 @@
 """A study that somebody else sent: nothing in it is run, and what it was made from is checked."""
 
 import json
+import os
+import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save
 
 from mizumashi.cli import main
+from mizumashi.errors import InputError
+from mizumashi.gan.run import GanRun
+from mizumashi.jobs import training_set
+from mizumashi.report.facts import Facts
+from mizumashi.studies.results import StudyResult
 
 
 def edit(path: Path, change: Any) -> None:
@@ -86,3 +95,129 @@ def test_what_lies_in_the_current_folder_takes_no_librarys_place(tmp_path: Path,
     own_classifier("kept_apart:model")
     assert sys.modules.pop("kept_apart").folder == "installed"
     assert Path(str(sys.modules.pop("only_here").__file__)).samefile("only_here.py")
+
+
+READ = [
+    "results.json",
+    "labels.npz",
+    "examples.npz",
+    "map.npz",
+    "map-images.npz",
+    "cells/*.npz",
+    "runs/0/neighbours.npz",
+    "runs/0/gan/config.json",
+    "runs/0/gan/log.jsonl",
+    "runs/0/gan/snapshots/step-000004.safetensors",
+    "runs/0/sets/gan@4.npz",
+]
+"""What is read of a finished study."""
+
+
+def read_all(study: Path) -> None:
+    """Read a finished study as reports and generation do, or say within seconds why not."""
+
+    def late(number: int, frame: Any) -> None:
+        raise AssertionError("reading hangs")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(20)
+    try:
+        facts = Facts(StudyResult.read(study))
+        _ = facts.examples, facts.points, facts.pictures, facts.neighbours, facts.gains, facts.confusions
+        run = GanRun(study / "runs" / "0" / "gan")
+        _ = run.losses(), run.snapshot(4).sample(3)
+        training_set(study, "gan@4")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def replace_by(path: Path, what: str) -> None:
+    content = path.read_bytes()
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    elif what == "link":
+        elsewhere = path.with_name(f"other-{path.name}")
+        elsewhere.write_bytes(content)
+        path.symlink_to(elsewhere)
+    elif what == "socket":
+        with socket.socket(socket.AF_UNIX) as listening:
+            here = Path.cwd()
+            os.chdir(path.parent)  # a socket's path is short
+            try:
+                listening.bind(path.name)
+            finally:
+                os.chdir(here)
+    else:
+        path.symlink_to(what)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [(name, what) for name in READ for what in ("pipe", "/dev/zero", "link")]
+    + [("map.npz", what) for what in ("folder", "socket", "/dev/tty")],
+)
+def test_what_is_no_regular_file_is_not_opened(received: Path, name: str, what: str):
+    study = received / "study"
+    for path in study.glob(name):
+        replace_by(path, what)
+    with pytest.raises(InputError) as refused:
+        read_all(study)
+    said = str(refused.value)
+    if (name, what) not in NOT_THERE:
+        assert Path(name).name.removeprefix("*") in said
+        assert "expected a regular file" in said
+
+
+NOT_THERE = {
+    (name, what)
+    for name in ("results.json", "runs/0/gan/config.json", "runs/0/gan/snapshots/step-000004.safetensors")
+    for what in ("pipe", "/dev/zero", "/dev/tty", "folder", "socket")
+}
+"""Where another message says as well that there is no run, study or snapshot."""
+
+
+def test_a_study_that_is_whole_is_read(sent: Path):
+    read_all(sent / "study")
+
+
+@pytest.mark.parametrize(
+    ("key", "number", "said"),
+    [
+        ("project.weight", float("nan"), "project.weight holds numbers that are not finite"),
+        ("project.weight", float("-inf"), "project.weight holds numbers that are not finite"),
+        ("running_var", -1.0, "running_var holds negative numbers"),
+        ("running_var", float("nan"), "running_var holds numbers that are not finite"),
+    ],
+)
+def test_weights_that_draw_nothing_are_refused(
+    received: Path, key: str, number: float, said: str, capsys: pytest.CaptureFixture[str]
+):
+    run = received / "study" / "runs" / "0" / "gan"
+    path = run / "snapshots" / "step-000004.safetensors"
+    weights = load_file(path)
+    name = next(name for name in weights if name.endswith(key))
+    weights[name].view(-1)[0] = number
+    path.write_bytes(save(weights))
+    assert main(["generate", str(run), "--count", "6", "--out", str(received / "set")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (received / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays"),
+    [
+        ("map.npz", {"real": np.zeros((3, 3)), "gan@2": np.zeros((3, 2)), "gan@4": np.zeros((3, 2))}),
+        ("map.npz", {"real": np.full((3, 2), np.nan), "gan@2": np.zeros((3, 2)), "gan@4": np.zeros((3, 2))}),
+        ("examples.npz", {"images": np.zeros((2, 3, 1, 16, 16, 1), np.uint8), "sets": np.array(["a", "b"])}),
+        ("labels.npz", {"test0": np.arange(9), "test1": np.arange(9)}),
+        ("map-images.npz", {"real": np.zeros((1, 16, 16, 1), np.uint8), "labels real": np.zeros(1, int)}),
+    ],
+)
+def test_damage_is_blamed_on_the_file_that_has_it(received: Path, name: str, arrays: dict[str, Any]):
+    np.savez(received / "study" / name, **arrays)
+    with pytest.raises(InputError, match=name):
+        read_all(received / "study")

@@ -22,9 +22,13 @@ from torch import Tensor
 
 from mizumashi import files
 from mizumashi.errors import InputError
+from mizumashi.stored import stored
 
 FORMAT = "2"
 """The layout of a checkpoint. Format 1 had no mark and no scale of the loss; it is read as well."""
+
+MAX_LOG_BYTES = 2**28
+"""A larger log.jsonl, one of some millions of steps, is refused; assign a larger number to read it."""
 
 Parts = Mapping[str, Any]
 """Networks, optimisers and the loss's scaler by name: anything with `state_dict` and `load_state_dict`."""
@@ -77,9 +81,11 @@ def load(run: Path, parts: Parts) -> Log:
     path = run / "checkpoint" / "state.safetensors"
     if not path.exists():
         return Log()
+    stored(path)
     with files.expect_undamaged(path, "remove the run's folder to train from the start"):
         _require_known(path)
         tensors = load_file(path)
+        require_usable(tensors)
         for name, part in parts.items():
             own = {key.removeprefix(f"{name}/"): kept for key, kept in tensors.items() if key.startswith(f"{name}/")}
             if isinstance(part, torch.nn.Module):
@@ -106,13 +112,30 @@ def read_log(run: Path) -> Log:
     if not path.exists():
         raise InputError(f"found no {path}; expected the losses of every step; train into {run} again to remake it")
     log = Log()
-    with files.expect_undamaged(path, f"remove it, and train into {run} again to remake it"):
-        for record in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+    stored(path, MAX_LOG_BYTES)
+    with files.expect_undamaged(path, f"remove it, and train into {run} again to remake it"), path.open() as lines:
+        for record in map(json.loads, lines):
             if "variation" in record:
                 log.variation[int(record["step"])] = [float(value) for value in record["variation"]]
             else:
                 log.losses.append((float(record["generator"]), float(record["discriminator"])))
     return log
+
+
+def require_usable(tensors: Mapping[str, Tensor]) -> None:
+    """Raise `ValueError` if a number of a stored state is one that no training leaves: networks would draw nothing.
+
+    Example:
+        >>> require_usable({"layer.bias": torch.tensor([0.5, float("nan")])})
+        Traceback (most recent call last):
+            ...
+        ValueError: layer.bias holds numbers that are not finite
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name} holds numbers that are not finite")
+        if name.endswith(("running_var", "exp_avg_sq")) and bool((tensor < 0).any()):
+            raise ValueError(f"{name} holds negative numbers, and is a mean of squares")
 
 
 def _require_known(path: Path) -> None:

@@ -23,6 +23,7 @@ from mizumashi.gan.config import SIZES, GanConfig
 from mizumashi.gan.networks import Shape
 from mizumashi.gan.sampling import Snapshot
 from mizumashi.schema import from_json
+from mizumashi.stored import stored
 
 FORMAT = 1
 """The layout of a run's folder."""
@@ -123,7 +124,7 @@ class GanRun:
         planned = self.description["config"]["snapshots"]
         kept = [place(step) for step in planned for place in (self._snapshot_path, self._picture_path)]
         places = [self.path / _STATE, self.path / "finished.json", self.path / "log.jsonl", *kept]
-        contents = {place.relative_to(self.path): place.read_bytes() for place in places if place.exists()}
+        contents = {place.relative_to(self.path): stored(place).read_bytes() for place in places if place.exists()}
         files.write_json(path / "config.json", self.description)
         for name, content in reversed(contents.items()):
             files.write_bytes(path / name, content)
@@ -131,7 +132,7 @@ class GanRun:
     @cached_property
     def description(self) -> dict[str, Any]:
         """What config.json holds: configuration, images and versions."""
-        description: dict[str, Any] = files.read_json(self.path / "config.json")
+        description: dict[str, Any] = files.read_json(stored(self.path / "config.json"))
         return description
 
     @property

@@ -19,9 +19,11 @@ from mizumashi import files
 from mizumashi.data import limits
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
+from mizumashi.gan.checkpoint import require_usable
 from mizumashi.gan.config import Precision
 from mizumashi.gan.networks import Generator, Shape, folded
 from mizumashi.progress import Progress, silent
+from mizumashi.stored import stored
 
 CHUNK = 250
 """Images drawn at a time. Fixed: the last bits of a convolution can depend on how many there are."""
@@ -186,11 +188,14 @@ class Snapshot:
         Raises:
             InputError: the file is damaged.
         """
+        stored(self.path)
         with files.expect_undamaged(self.path, "remove it, and train into the run's folder again to remake it"):
             with torch.device("meta"):  # shapes without numbers: nothing is allocated, whatever the run describes
                 generator = Generator(self.shape)
             _require_weights(self.path, generator)
-            generator.load_state_dict(load_file(self.path), assign=True)
+            weights = load_file(self.path)
+            require_usable(weights)
+            generator.load_state_dict(weights, assign=True)
         quick: Generator = folded(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return quick
 

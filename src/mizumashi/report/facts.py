@@ -14,6 +14,7 @@ from mizumashi.errors import InputError
 from mizumashi.gan.collapse import COLLAPSED
 from mizumashi.measure.embedding import SharedMap
 from mizumashi.measure.statistics import Interval
+from mizumashi.stored import stored
 from mizumashi.studies.results import StudyResult
 
 MOST_CONFUSED = 1000
@@ -146,14 +147,23 @@ class Facts:
     @cached_property
     def examples(self) -> dict[str, NDArray[np.uint8]]:
         """For each test set K x E x H x W x C: the same places of every stage's show the same latents."""
-        images, names = read_npz(self.result.path / "examples.npz", ("images", "sets"))
+        path, classes = self.result.path / "examples.npz", len(self.class_names)
+        images, names = read_npz(stored(path), ("images", "sets"))
+        one_each = images.ndim == 6 and images.shape[:2] == (len(self.result.tests), classes) and images.shape[2]
+        if not one_each or images.dtype != np.uint8 or images.shape[5] not in (1, 3):
+            raise _refusal(path, f"images of shape {images.shape} and type {images.dtype}")
+        if names.shape != (len(images),) or set(names.tolist()) != set(self.result.tests):
+            raise _refusal(path, "images of other sets")
         return dict(zip(names.tolist(), images, strict=True))
 
     @cached_property
     def positions(self) -> SharedMap:
         """The t-SNE map."""
-        stages = self.result.stages
-        reference, *others = read_npz(self.result.path / "map.npz", ("real", *stages))
+        stages, path = self.result.stages, self.result.path / "map.npz"
+        reference, *others = read_npz(stored(path), ("real", *stages))
+        for points in (reference, *others):
+            if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind != "f" or not np.isfinite(points).all():
+                raise _refusal(path, f"positions of shape {points.shape} and type {points.dtype}")
         return SharedMap(reference, dict(zip(stages, others, strict=True)))
 
     @cached_property
@@ -173,13 +183,10 @@ class Facts:
             return None
         found = {}
         for name, points in self.points.items():
-            images, labels = read_npz(path, (name, f"labels {name}"))
+            images, labels = read_npz(stored(path), (name, f"labels {name}"))
             _require_pictures(path, images, len(points))
             if labels.shape != (len(points),) or not all(0 <= label < len(self.class_names) for label in labels):
-                raise InputError(
-                    f"{path}: found labels of {name} that do not fit its points; remove it, and the study's command "
-                    "makes it again"
-                )
+                raise _refusal(path, f"labels of {name} that do not fit its points")
             found[name] = Pictures(images, labels)
         return found
 
@@ -193,13 +200,13 @@ class Facts:
         path = self.result.path / "runs" / str(self.result.seeds[0]) / "neighbours.npz"
         if not path.exists():
             return None
-        generated, nearest, nearness, distance = read_npz(path, ("generated", "nearest", "nearness", "distance"))
+        generated, nearest, nearness, distance = read_npz(
+            stored(path), ("generated", "nearest", "nearness", "distance")
+        )
         for images in (generated, nearest):
             _require_pictures(path, images, len(nearness))
         if not nearness.shape == distance.shape == (len(generated),) or generated.shape != nearest.shape:
-            raise InputError(
-                f"{path}: found arrays that do not fit together; remove it, and the study's command makes it again"
-            )
+            raise _refusal(path, "arrays that do not fit together")
         return Neighbours(generated, nearest, nearness, distance)
 
     @cached_property
@@ -237,7 +244,10 @@ class Facts:
 
 def _require_pictures(path: Path, images: NDArray[np.uint8], count: int) -> None:
     if images.ndim != 4 or images.dtype != np.uint8 or len(images) != count or images.shape[3] not in (1, 3):
-        raise InputError(
-            f"{path}: found images of shape {images.shape} and type {images.dtype}; expected {count}, uint8; remove "
-            "it, and the study's command makes it again"
-        )
+        raise _refusal(path, f"images of shape {images.shape} and type {images.dtype}, and {count} of something else")
+
+
+def _refusal(path: Path, found: str) -> InputError:
+    return InputError(
+        f"{path}: found {found}; expected what the study kept there; remove it, and the study's command makes it again"
+    )

@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 from mizumashi import files
 from mizumashi.classify.score import Model, Score, judge
 from mizumashi.data.npz import read_npz
+from mizumashi.errors import InputError
 from mizumashi.progress import Progress
 from mizumashi.randomness import numpy_generator
 from mizumashi.schema import from_json
+from mizumashi.stored import stored
 from mizumashi.studies.classifiers import Classifier, Job
 from mizumashi.studies.material import Material
 from mizumashi.studies.recipe import Recipe
+
+_REMAKE = "remove it and the file beside it, and the study makes both again"
 
 
 @dataclass(frozen=True)
@@ -137,8 +141,8 @@ def read_cell(path: Path) -> Cell:
     Raises:
         InputError: the file is missing or damaged.
     """
-    value = files.read_json(path)
-    with files.expect_undamaged(path, "remove it, and the study makes it again"):
+    value = files.read_json(stored(path))
+    with files.expect_undamaged(path, _REMAKE):
         return Cell.from_json(value)
 
 
@@ -153,5 +157,8 @@ def read_readings(folder: Path, cell: Cell, place: int) -> NDArray[np.int64]:
     Raises:
         InputError: the file is missing or damaged.
     """
-    (found,) = read_npz(folder / f"{cell.key}.npz", (f"test{place}",))
+    path = folder / f"{cell.key}.npz"
+    (found,) = read_npz(stored(path), (f"test{place}",))
+    if found.ndim != 1 or found.dtype.kind not in "iu":
+        raise InputError(f"{path}: found readings of shape {found.shape} and type {found.dtype}; {_REMAKE}")
     return found.astype(np.int64)

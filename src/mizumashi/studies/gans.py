@@ -13,6 +13,7 @@ from mizumashi.gan.footprint import fitting, training_seconds
 from mizumashi.gan.training import device_of
 from mizumashi.progress import Progress
 from mizumashi.side_by_side import at_once
+from mizumashi.stored import stored
 from mizumashi.studies.executors.processes import perform_side_by_side
 from mizumashi.studies.plan import Plan
 from mizumashi.studies.tasks import GanTask, set_path
@@ -99,6 +100,6 @@ def kept_sets(study: Path, seed: int, steps: Iterable[int]) -> dict[int, Labelle
     """
     paths = {step: set_path(study, seed, step) for step in steps}
     return {
-        step: replace(open_images(path), images=map_npz(path, "images"), name=f"gan@{step}")
+        step: replace(open_images(stored(path)), images=map_npz(path, "images"), name=f"gan@{step}")
         for step, path in paths.items()
     }

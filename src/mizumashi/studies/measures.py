@@ -17,6 +17,8 @@ from mizumashi.measure.distances import TwoSample, two_sample_accuracy
 from mizumashi.measure.embedding import shared_map
 from mizumashi.progress import Progress
 from mizumashi.randomness import numpy_generator
+from mizumashi.schema import from_json
+from mizumashi.stored import stored
 from mizumashi.studies.choice import VALIDATION
 from mizumashi.studies.material import Material
 
@@ -46,7 +48,7 @@ def measure_distances(material: Material, path: Path, progress: Progress) -> dic
             progress("telling generated from real", done, len(stages), "")
         files.write_json(path, found)
     with files.expect_undamaged(path, "remove it to measure again"):
-        distances = {stage: asdict(TwoSample(**told)) for stage, told in files.read_json(path).items()}
+        distances = {stage: asdict(from_json(TwoSample, told)) for stage, told in files.read_json(stored(path)).items()}
     if set(distances) != set(stages):
         raise InputError(f"{path}: found {sorted(distances)}; expected every stage; remove it to measure again")
     return distances
@@ -71,7 +73,7 @@ def measure_copies(material: Material, held_out: LabelledImages, path: Path, pro
         progress("looking for copies", 1, 1, "")
     with files.expect_undamaged(path, "remove it to measure again"):
         measured: dict[str, Any] = {
-            name: value + 0 for name, value in files.read_json(path).items()
+            name: value + 0 for name, value in files.read_json(stored(path)).items()
         }  # numbers, no text
     return measured
 

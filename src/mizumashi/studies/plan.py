@@ -16,6 +16,7 @@ from mizumashi.errors import InputError
 from mizumashi.gan.config import require_trainable
 from mizumashi.measure.distances import FEWEST_IMAGES
 from mizumashi.schema import from_json
+from mizumashi.stored import stored
 from mizumashi.studies.choice import VALIDATION
 from mizumashi.studies.classifiers import Classifier, by_name
 from mizumashi.studies.config import StudyConfig
@@ -196,7 +197,7 @@ def begin(plan: Plan, folder: Path) -> dict[str, Any]:
     if not path.exists():
         files.require_new_folder(folder)
     else:
-        there = files.read_json(path)
+        there = files.read_json(stored(path))
         with files.expect_undamaged(path, "choose another --out"):
             _require_format(there["format"], folder)
             may_differ = ("origins", "seeds", "classifier_seeds", "recipes", "classifiers", "versions")

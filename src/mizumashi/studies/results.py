@@ -15,6 +15,7 @@ from mizumashi.errors import InputError
 from mizumashi.measure.distances import TwoSample
 from mizumashi.measure.statistics import Interval, gain_estimates, t_interval
 from mizumashi.schema import from_json
+from mizumashi.stored import stored
 from mizumashi.studies.cell import Cell, read_readings
 from mizumashi.studies.choice import VALIDATION, Choice
 
@@ -60,7 +61,7 @@ class StudyResult:
                 f"found no finished study in {folder}; expected results.json; "
                 "`mizumashi study IMAGES --out STUDY` makes it, or finishes one that was stopped"
             )
-        results = files.read_json(folder / "results.json")
+        results = files.read_json(stored(folder / "results.json"))
         with files.expect_undamaged(folder / "results.json", "the study's command writes it again"):
             cells = tuple(Cell.from_json(cell) for cell in results["cells"])
             distances = {
@@ -148,7 +149,7 @@ class StudyResult:
         found = {recipe: np.zeros(shape, np.bool_) for recipe in self.recipes(classifier)}
         for cell in self._cells(classifier):
             where = self.seeds.index(cell.seed), cell.classifier_seed
-            found[cell.recipe][where] = read_readings(self.path / "cells", cell, place) == labels
+            found[cell.recipe][where] = self._readings(cell, place, labels) == labels
         return found
 
     def labels(self, test: str) -> NDArray[np.int64]:
@@ -158,7 +159,7 @@ class StudyResult:
             InputError: their file is missing or damaged.
         """
         path = self.path / "labels.npz"
-        (labels,) = read_npz(path, (f"test{self.tested.index(test)}",))
+        (labels,) = read_npz(stored(path), (f"test{self.tested.index(test)}",))
         if labels.ndim != 1 or not len(labels) or not _within((labels,), len(self.plan["source"]["class_names"])):
             raise InputError(
                 f"{path}: found other labels than the study's; remove it, and the study's command makes it again"
@@ -219,12 +220,7 @@ class StudyResult:
         found = np.zeros(classes**2, np.int64)
         for cell in self._cells(classifier):
             if cell.recipe == recipe:
-                readings = read_readings(self.path / "cells", cell, place)
-                if labels.shape != readings.shape or not _within((readings,), classes):
-                    raise InputError(
-                        f"{self.path / 'cells' / cell.key}.npz: found readings of other images or classes than the "
-                        "study's; remove it and the JSON file beside it, and the study makes them again"
-                    )
+                readings = self._readings(cell, place, labels)
                 found += np.bincount(labels * classes + readings, minlength=classes**2)
         return found.reshape(classes, classes)
 
@@ -234,6 +230,16 @@ class StudyResult:
         from mizumashi.studies.verdict import conclude  # it reads results
 
         return conclude(self)
+
+    def _readings(self, cell: Cell, place: int, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What a cell's classifier read in each image of a real test set: a class for each label."""
+        readings = read_readings(self.path / "cells", cell, place)
+        if labels.shape != readings.shape or not _within((readings,), len(self.plan["source"]["class_names"])):
+            raise InputError(
+                f"{self.path / 'cells' / cell.key}.npz: found readings of other images or classes than the study's; "
+                "remove it and the JSON file beside it, and the study makes them again"
+            )
+        return readings
 
     def _cells(self, classifier: str) -> list[Cell]:
         recipes = self.recipes(classifier)
