@@ -167,8 +167,8 @@ def test_mini_batches_run_through_one_permutation_after_another():
     assert sorted(_Order(3, 7, 0)[0].numpy()) in ([0, 0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 2, 2], [0, 0, 1, 1, 2, 2, 2])
 
 
-def test_small_sets_are_trained_on(blobs: LabelledImages, precision: Precision):
-    config = CnnConfig(steps=40, batch_size=32, widths=(8, 16, 16), precision=precision)
+def test_small_sets_are_trained_on(blobs: LabelledImages):
+    config = replace(TINY, steps=40)
     few = blobs.take(np.arange(21))
     assert score(train_cnn(few, 0, config), blobs).accuracy > 0.9
     only = train_cnn(blobs.take([4]), 0, config)

@@ -8,13 +8,13 @@ from torch import Tensor
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 from mizumashi.gan import footprint
-from mizumashi.gan.config import GanConfig, Precision, require_trainable
+from mizumashi.gan.config import GanConfig, require_trainable
 from mizumashi.gan.footprint import physical_memory, training_bytes
 from mizumashi.gan.networks import Discriminator, Generator, Shape
 from mizumashi.gan.training import train
 
 
-def test_weights_and_moments_are_those_of_a_checkpoint(blobs: LabelledImages, tmp_path: Path, precision: Precision):
+def test_weights_and_moments_are_those_of_a_checkpoint(blobs: LabelledImages, tmp_path: Path):
     sizes: list[int] = []
 
     def look(task: str, done: int, total: int, note: str) -> None:
@@ -22,7 +22,7 @@ def test_weights_and_moments_are_those_of_a_checkpoint(blobs: LabelledImages, tm
             sizes.append((tmp_path / "run" / "checkpoint" / "state.safetensors").stat().st_size)
 
     config = GanConfig(
-        steps=2, snapshots=(1, 2), batch_size=2, latent_size=50, widths=(64, 64, 64), precision=precision
+        steps=2, snapshots=(1, 2), batch_size=2, latent_size=50, widths=(64, 64, 64), precision="32-true"
     )
     train(blobs, tmp_path / "run", config, progress=look)
     needed = training_bytes(Shape(16, 1, 3, 50, (64, 64, 64)), batch_size=2)
