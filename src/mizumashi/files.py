@@ -1,163 +1,26 @@
-"""Durable files: written whole or not at all, by one process at a time."""
+"""Durable files: written whole or not at all."""
 
 import errno
 import json
-import logging
 import math
 import os
-import platform
-import re
 import shutil
-import signal
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from mizumashi import layout
 from mizumashi.errors import InputError
 
 MAX_JSON_BYTES = 64 * 2**20
 """A larger JSON file is refused before it is read; assign a larger number to read it."""
 
 _MANY = 100  # files, from which on one flush of all disks is quicker than one of each file
-_LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<kind>[0-9a-f]{8}\.tmp|lock)")
-_LOCK = ".lock"
-_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
-_log = logging.getLogger("mizumashi")
-_homes: set[Path] = set()  # folders that this process holds
-
-
-@contextmanager
-def sole_user(folder: Path, *, wait: float = 0) -> Iterator[None]:
-    """Hold a folder for the time of the block: no other process may, and what a killed one left half-written goes.
-
-    The folder is made if it is not there, and goes again if the block raises and it is empty. The lock is the
-    system's: it ends with the process, however that ends. Within the block nothing is written in place of the folder
-    if that is moved away.
-
-    Raises:
-        InputError: another process, or another thread of this one, holds the folder.
-
-    Example:
-        >>> import tempfile
-        >>> home = Path(tempfile.mkdtemp())
-        >>> with sole_user(home):
-        ...     _ = (home / "answer").write_text("42")
-        >>> [path.name for path in home.iterdir()]
-        ['answer']
-    """
-    folder = folder.resolve()
-    with _locked(folder / _LOCK, folder, wait):
-        for leftover in list(folder.rglob(".*")):
-            found = _LEFTOVER.fullmatch(leftover.name)
-            if found and not _is_held(leftover.with_name(f".{found['name']}{_LOCK}")):
-                _remove(leftover)
-        _homes.add(folder)
-        try:
-            yield
-        finally:
-            _homes.discard(folder)
-
-
-@contextmanager
-def sole_writer(path: Path) -> Iterator[None]:
-    """Hold the name of a new file or folder for the time of the block; what a killed writer of it left goes.
-
-    Raises:
-        InputError: another process, or another thread of this one, holds the name.
-    """
-    with _locked(path.with_name(f".{path.name}{_LOCK}"), path):
-        for leftover in path.parent.glob(".*.tmp"):
-            found = _LEFTOVER.fullmatch(leftover.name)
-            if found and found["name"] == path.name:
-                _remove(leftover)
-        yield
-
-
-def forget_killed_writer(path: Path) -> None:
-    """Remove what a killed writer of the file or folder `path` left beside it, if anything."""
-    if path.with_name(f".{path.name}{_LOCK}").exists():
-        with suppress(InputError, OSError), sole_writer(path):  # it lives, or the folder may not be written to
-            pass
-
-
-@contextmanager
-def _locked(lock: Path, what: Path, wait: float = 0) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    with folders_above(lock):
-        native = FileLock(lock, timeout=wait, fallback_to_soft=False)
-        try:
-            native.acquire()
-        except Timeout:
-            raise InputError(
-                f"found {what} in use by {_holder(lock)}; expected no other process there; wait for it, or stop it"
-            ) from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            _log.warning("%s: this file system has no locks: see that no other process works there", what)
-        try:
-            lock.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
-            yield
-        finally:
-            with _uninterrupted():
-                with suppress(OSError):  # a folder that was moved away took its lock along
-                    lock.unlink()
-                native.release()
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let signals that stop the work wait for the end of the block."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread can take signals
-        yield
-        return
-    came: list[int] = []
-    stops = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before = {number: signal.getsignal(number) for number in stops}
-    heard = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
-    for number in heard:
-        signal.signal(number, lambda number, frame: came.append(number))
-    try:
-        yield
-    finally:
-        for number, handler in heard.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
-
-
-def _holder(lock: Path) -> str:
-    try:
-        return lock.read_text(encoding="utf-8")[:200] or "another process"
-    except (OSError, ValueError):
-        return "another process"
-
-
-def _is_held(lock: Path) -> bool:
-    """Whether a living process holds a lock: one that writes a new set within another's folder."""
-    from filelock import FileLock, Timeout
-
-    if not lock.exists():
-        return False
-    try:
-        with FileLock(lock, timeout=0, fallback_to_soft=False):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # no locks here: rather a leftover too many than another's work lost
-        return True
-
-
-def _remove(leftover: Path) -> None:
-    if leftover.is_dir() and not leftover.is_symlink():
-        shutil.rmtree(leftover)
-    else:
-        leftover.unlink(missing_ok=True)
+_marks: dict[Path, str] = {}  # of the temporary files that were noted before they are written
 
 
 @contextmanager
@@ -178,12 +41,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         '42'
     """
     temporary = _temporary(path)
-    with folders_above(path):
+    with folders_above(path), disk_errors_of(path, temporary):
         try:
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             temporary.replace(path)
-            _flush(path.parent)
+            flush(path.parent)
         finally:
             with suppress(OSError):  # what failed says more
                 temporary.unlink(missing_ok=True)
@@ -200,9 +63,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
         InputError: `path` exists and is not an empty folder.
     """
     require_new_folder(path)
-    path = path.resolve()  # the empty folder that takes its place may be a link's
+    path = layout.resolved(path)  # the empty folder that takes its place may be a link's
     temporary = _temporary(path)
-    with folders_above(path):
+    with folders_above(path), disk_errors_of(path, temporary):
         temporary.mkdir()
         try:
             yield temporary
@@ -210,7 +73,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             if path.exists():
                 path.rmdir()
             temporary.replace(path)
-            _flush(path.parent)
+            flush(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -220,7 +83,7 @@ def folders_above(path: Path) -> Iterator[None]:
     """Make the folders above `path`; if the block raises, remove those that it made and that are empty.
 
     Raises:
-        InputError: a folder above that this process holds has gone.
+        InputError: a folder above that this process holds has gone, or `path` leads past a link in it.
 
     Example:
         >>> import tempfile
@@ -233,12 +96,12 @@ def folders_above(path: Path) -> Iterator[None]:
         >>> list(home.iterdir())
         []
     """
-    _require_homes(path)
+    layout.require_own_way(path)
     made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for folder in made:
-            _flush(folder.parent)
+            flush(folder.parent)
         yield
     except BaseException:
         for folder in made:
@@ -249,8 +112,8 @@ def folders_above(path: Path) -> Iterator[None]:
 
 def require_new_folder(path: Path) -> None:
     """Raise `InputError` unless `path` can become a new folder without overwriting anything."""
-    own = _LOCK if path.resolve() in _homes else None
-    if path.is_dir() and all(entry.name == own for entry in path.iterdir()):
+    kind = layout.layout_of(layout.resolved(path))
+    if path.is_dir() and (not any(path.iterdir()) if kind is None else kind.is_begun(path)):
         return
     if path.exists():
         what = "a folder that is not empty" if path.is_dir() else "a file"
@@ -260,6 +123,7 @@ def require_new_folder(path: Path) -> None:
 
 def require_new_file(path: Path) -> None:
     """Raise `InputError` unless `path` can become a new file without overwriting anything."""
+    layout.resolved(path)
     if path.exists():
         what = "a folder" if path.is_dir() else "a file"
         raise InputError(f"found {what} at {path}; expected a new file's name; choose another --out")
@@ -343,16 +207,6 @@ def expect_undamaged(path: Path, way_out: str) -> Iterator[None]:
         raise InputError(f"{path}: found a damaged or foreign file ({reason}); {way_out}") from error
 
 
-def _require_homes(path: Path) -> None:
-    """Raise `InputError` if `path` is in a folder that this process holds and that has gone."""
-    for home in _homes.intersection(path.resolve().parents):
-        if not home.is_dir():
-            raise InputError(
-                f"found that {home} has gone while it was in use; expected it to stay; put it back, and the same "
-                "command goes on from what is there"
-            )
-
-
 def _require_folder_above(path: Path) -> None:
     above = next((folder for folder in path.parents if folder.exists()), path.parent)
     if not above.is_dir():
@@ -361,8 +215,36 @@ def _require_folder_above(path: Path) -> None:
         raise InputError(f"found the folder {above}, which may not be written to; choose another --out than {path}")
 
 
+def temporary_of(path: Path, mark: str) -> Path:
+    """The temporary name beside `path` that has this mark: eight hexadecimal digits."""
+    return path.with_name(f".{path.name}.{mark}.tmp")
+
+
+@contextmanager
+def noted_temporary(path: Path) -> Iterator[str]:
+    """Settle before it is written which temporary name `path`, resolved, is written under; gives its mark."""
+    _marks[path] = mark = uuid.uuid4().hex[:8]
+    try:
+        yield mark
+    finally:
+        _marks.pop(path, None)
+
+
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    return temporary_of(path, _marks.get(Path(os.path.realpath(path.parent), path.name)) or uuid.uuid4().hex[:8])
+
+
+@contextmanager
+def disk_errors_of(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let an error of the disk name `path`, if it names nothing, as where there is no room, or the temporary file."""
+    try:
+        yield
+    except OSError as error:
+        named = error.filename
+        nameless = named is None and error.errno in _NO_ROOM
+        if nameless or (temporary is not None and isinstance(named, str) and named.startswith(str(temporary))):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def _flush_all(folder: Path) -> None:
@@ -372,12 +254,15 @@ def _flush_all(folder: Path) -> None:
         os.sync()
     else:
         for entry in entries:
-            _flush(entry)
+            flush(entry)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(descriptor)

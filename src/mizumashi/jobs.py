@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mizumashi import files
+from mizumashi import files, locks
 from mizumashi.data.catalog import NAMES
 from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.data.overlap import require_unseen
@@ -16,6 +16,7 @@ from mizumashi.data.split import stratified_split
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan.config import CHECKPOINT_EVERY
+from mizumashi.layout import STUDY
 from mizumashi.progress import Progress, silent
 from mizumashi.studies.config import MOST_SEEDS, StudyConfig
 from mizumashi.studies.plan import Plan, planned_config
@@ -81,7 +82,7 @@ def study(
     plan.check()
     target_name = "" if plan.target is None else f"-to-{plan.target.name.removesuffix(SAME_NAME)}"
     folder = Path(out) if out else Path("studies") / f"{plan.source.name}{target_name}"
-    with files.sole_user(folder):
+    with locks.sole_user(folder, STUDY):
         run_study(
             plan,
             folder,
@@ -175,7 +176,8 @@ def report(folder: str | Path, *, progress: Progress = silent) -> StudyResult:
     from mizumashi.report.page import draw
 
     StudyResult.read(folder)  # before the folder is held: one that is no study stays untouched
-    with files.sole_user(Path(folder)):
+    with locks.sole_user(Path(folder), STUDY):
+        locks.remove_leftovers(Path(folder), STUDY)
         return draw(Path(folder), progress=progress)
 
 

@@ -17,7 +17,8 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.refusals import reason
 from mizumashi.data.resize import resize
 from mizumashi.errors import InputError, nearest
-from mizumashi.files import folders_above, sole_writer, whole_folder
+from mizumashi.files import folders_above, whole_folder
+from mizumashi.locks import sole_writer
 
 NAMES = ("digits", "faxocr", "mnist")
 

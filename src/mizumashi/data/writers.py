@@ -19,14 +19,8 @@ from mizumashi.data.parquet import new_parquet, require_pyarrow
 from mizumashi.data.readers import require_classes
 from mizumashi.data.tars import SHARD, new_tar
 from mizumashi.errors import InputError, nearest
-from mizumashi.files import (
-    forget_killed_writer,
-    require_new_file,
-    require_new_folder,
-    sole_writer,
-    whole_file,
-    whole_folder,
-)
+from mizumashi.files import require_new_file, require_new_folder, whole_file, whole_folder
+from mizumashi.locks import forget_killed_writer, sole_writer
 
 
 def write_images(images: LabelledImages, path: str | Path, format: Format, *, origin: Origin | None = None) -> Path:

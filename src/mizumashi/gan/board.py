@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi.errors import InputError
+from mizumashi.layout import require_own_way
 
 FOLDER = "tensorboard"
 """Below the run's folder."""
@@ -33,6 +34,7 @@ class Board:
             raise InputError(
                 "found no package tensorboard; expected it for --tensorboard; pip install 'mizumashi[tensorboard]'"
             ) from error
+        require_own_way(run / FOLDER)
         self._writer = SummaryWriter(str(run / FOLDER), purge_step=step + 1)
         self._step = step
 

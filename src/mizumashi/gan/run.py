@@ -1,7 +1,7 @@
 """A GAN run on disk: its description, its log and its snapshots."""
 
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save as serialise
 from torch import nn
 
-from mizumashi import files
+from mizumashi import files, locks
 from mizumashi.data import limits
 from mizumashi.data.card import Origin
 from mizumashi.data.image_files import png_bytes
@@ -22,6 +22,7 @@ from mizumashi.gan import checkpoint
 from mizumashi.gan.config import SIZES, GanConfig
 from mizumashi.gan.networks import Shape
 from mizumashi.gan.sampling import Snapshot
+from mizumashi.layout import RUN
 from mizumashi.schema import from_json
 from mizumashi.stored import stored
 
@@ -29,6 +30,7 @@ FORMAT = 1
 """The layout of a run's folder."""
 
 _STATE = "checkpoint/state.safetensors"
+
 
 Resume = bool | str | Path
 """Whether and from where to go on: False, True, "auto" or a run's folder (see `mizumashi.train`)."""
@@ -102,6 +104,7 @@ class GanRun:
             files.write_json(path / "config.json", description)
         run = cls(path)
         run.require_same(description)
+        locks.remove_leftovers(path, RUN)
         return run
 
     def require_same(self, description: dict[str, Any]) -> None:
@@ -273,7 +276,9 @@ class GanRun:
 
     def drop_checkpoint(self) -> None:
         """Remove what only an unfinished run needs."""
-        shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
+        with suppress(OSError):  # it is not there, or others have put something beside it
+            (self.path / _STATE).unlink(missing_ok=True)
+            (self.path / _STATE).parent.rmdir()
 
     def _snapshot_path(self, step: int) -> Path:
         return self.path / "snapshots" / f"step-{step:06d}.safetensors"

@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
-from mizumashi import files
+from mizumashi import locks
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
@@ -27,6 +27,7 @@ from mizumashi.gan.networks import Discriminator, Generator, Shape, initialise
 from mizumashi.gan.picture import grid
 from mizumashi.gan.run import FORMAT, GanRun, Resume
 from mizumashi.hardware import bfloat16_is_fast
+from mizumashi.layout import RUN
 from mizumashi.progress import Progress, silent
 from mizumashi.randomness import numpy_generator, torch_generator
 
@@ -87,7 +88,7 @@ def train(
     require_trainable(images, config)
     config = resolved(config, accelerator)
     description = describe(images, config)
-    with files.sole_user(Path(out)):
+    with locks.sole_user(Path(out), RUN):
         run = GanRun.begin(Path(out), description, resume)
         if run.finished:
             run.drop_checkpoint()  # it may have been killed in its very last moment

@@ -7,13 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mizumashi import files
+from mizumashi import files, locks
 from mizumashi.classify.softmax import Products, SoftmaxConfig, suited_rate
 from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.data.overlap import require_unseen
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan.config import require_trainable
+from mizumashi.layout import STUDY
 from mizumashi.measure.distances import FEWEST_IMAGES
 from mizumashi.schema import from_json
 from mizumashi.stored import stored
@@ -212,6 +213,7 @@ def begin(plan: Plan, folder: Path) -> dict[str, Any]:
             )
         description["versions"] = before + description["versions"]
     files.write_json(path, description)
+    locks.remove_leftovers(folder, STUDY)
     return description
 
 

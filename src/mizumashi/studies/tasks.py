@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mizumashi import files
+from mizumashi import files, locks
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import map_npz, new_npz, read_npz
 from mizumashi.data.writers import write_stream
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.run import GanRun
 from mizumashi.gan.training import train
+from mizumashi.layout import SEED
 from mizumashi.progress import Progress
 from mizumashi.schema import from_json
 
@@ -90,7 +91,8 @@ class GanTask:
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            with files.sole_user(self.home, wait=ORPHAN_ENDS):
+            with locks.sole_user(self.home, SEED, wait=ORPHAN_ENDS):
+                locks.remove_leftovers(self.home, SEED)
                 self._perform(progress)
         finally:
             torch.set_num_threads(before)
