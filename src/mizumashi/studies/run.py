@@ -46,7 +46,7 @@ def run_study(
 
     Args:
         plan: what to do, checked.
-        folder: new, empty, or holding this study; held by the caller (see `mizumashi.files.sole_user`).
+        folder: new, empty, or holding this study; held by the caller (see `mizumashi.locks.sole_user`).
         accelerator: Lightning Fabric's name for the device.
         checkpoint_every: steps between two checkpoints of a GAN.
         tensorboard: whether GANs write for TensorBoard, too.
