@@ -242,7 +242,7 @@ def test_print_shows_every_stage(opener: Any, text: str):
 def test_a_study_of_an_older_version_has_a_page_without_pictures_of_points(
     opener: Any, hostile_study: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("mizumashi.report.figures.save", lambda figure, path: None)
+    monkeypatch.setattr("mizumashi.report.figures.drawn", lambda figure: {})
     shutil.copytree(hostile_study.path, tmp_path / "study")
     (tmp_path / "study" / "map-images.npz").unlink()
     (tmp_path / "study" / "runs" / "0" / "neighbours.npz").unlink()
@@ -286,7 +286,7 @@ def test_many_classes_of_colour_images_stay_readable(opener: Any, hostile_study:
 def test_the_same_files_give_the_same_page(
     hostile_study: StudyResult, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("mizumashi.report.figures.save", lambda figure, path: None)
+    monkeypatch.setattr("mizumashi.report.figures.drawn", lambda figure: {})
     shutil.copytree(hostile_study.path, tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "report.html").unlink()
     report(tmp_path / "elsewhere")

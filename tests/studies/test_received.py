@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +222,71 @@ def test_damage_is_blamed_on_the_file_that_has_it(received: Path, name: str, arr
     np.savez(received / "study" / name, **arrays)
     with pytest.raises(InputError, match=name):
         read_all(received / "study")
+
+
+def bomb(results: dict[str, Any], recipes: int, tests: int, seeds: int) -> None:
+    """Some hundred kilobytes that imply arrays of gigabytes."""
+    cell = results["cells"][0]
+    one = next(iter(cell["scores"].values()))
+    results["plan"]["recipes"] = ["real", *(f"gan@{step}" for step in range(recipes))]
+    results["cells"] = [cell | {"scores": cell["scores"] | {f"t{test}": one for test in range(tests)}}]
+    results["cells"] += [cell | {"seed": seed, "scores": {}} for seed in range(1, seeds)]
+    told = next(iter(results["distances"]["0"].values()))
+    results["distances"] = {str(seed): {"gan@2": told, "gan@4": told} for seed in range(seeds)}
+
+
+def renamed(results: dict[str, Any], *path: Any, to: Any) -> None:
+    for key in path[:-1]:
+        results = results[key]
+    results[path[-1]] = to
+
+
+HOSTILE: dict[str, Any] = {
+    "sizes": lambda results: bomb(results, 900, 1000, 300),
+    "sizes with seeds": lambda results: (bomb(results, 900, 1000, 300), renamed(results, "plan", "seeds", to=300)),
+    "many classifier seeds": lambda results: renamed(results, "plan", "classifier_seeds", to=10_000),
+    "seeds are text": lambda results: renamed(results, "plan", "seeds", to="<b>3</b>"),
+    "a size is text": lambda results: renamed(results, "plan", "source", "size", to=["<b>", "</b>"]),
+    "precision": lambda results: renamed(results, "plan", "gan", "precision", to="32-true<b>"),
+    "a version is a number": lambda results: renamed(results, "plan", "versions", 0, "torch", to=2),
+    "an origin is a list": lambda results: renamed(results, "plan", "origins", to=[["--help"], None]),
+    "imbalance": lambda results: renamed(results, "plan", "regime", "imbalance", to="b:0.1"),
+    "a cell of nothing planned": lambda results: renamed(results, "cells", 0, "classifier", to="zz"),
+    "a key that is a path": lambda results: renamed(results, "cells", 0, "key", to="../../../../etc/passwd"),
+    "an accuracy of 2": lambda results: renamed(results, "cells", 0, "scores", "source.npz", "accuracy", to=2),
+    "a score that is text": lambda results: renamed(results, "cells", 0, "scores", "source.npz", "loss", to="<b>"),
+    "a cell twice": lambda results: results["cells"].append(results["cells"][0]),
+    "a cell less": lambda results: results["cells"].pop(),
+    "distances of other stages": lambda results: renamed(results, "distances", to={"0": {}}),
+    "other classes": lambda results: renamed(results, "plan", "target", "class_names", to=["a", "b", "c"]),
+    "a share of copies that is text": lambda results: renamed(results, "copies", "share", to="<b>"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_results_that_no_study_leaves_are_refused_before_they_cost_anything(
+    received: Path, what: str, capsys: pytest.CaptureFixture[str]
+):
+    edit(received / "study" / "results.json", HOSTILE[what])
+    tracemalloc.start()
+    try:
+        assert main(["report", str(received / "study")]) == 2
+        assert tracemalloc.get_traced_memory()[1] < 2e8
+    finally:
+        tracemalloc.stop()
+    said = capsys.readouterr().err
+    assert "results.json: found a damaged or foreign file" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("damaged", ["map.npz", "examples.npz", "runs/0/gan/log.jsonl", "runs/0/neighbours.npz"])
+def test_a_refused_report_leaves_the_old_one(received: Path, damaged: str, capsys: pytest.CaptureFixture[str]):
+    study = received / "study"
+    parts = [study / "report.html", study / "report.md", study / "verdict.json"]
+    parts += [path for folder in ("tables", "figures") for path in (study / folder).iterdir()]
+    for path in parts:
+        path.write_text("old")
+    (study / damaged).write_bytes((study / damaged).read_bytes()[:40])
+    assert main(["report", str(study)]) == 2
+    assert Path(damaged).name in capsys.readouterr().err
+    assert {path.read_text() for path in parts} == {"old"}

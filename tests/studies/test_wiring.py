@@ -138,7 +138,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
         monkeypatch.setattr(f"mizumashi.{place}", getattr(recorder, place.rpartition(".")[2]))
     monkeypatch.setattr("mizumashi.classify.score.score", lambda model, images: recorder.judge(model, images)[0])
     curves = {"generator": {"seed 5": np.ones(4)}, "discriminator": {"seed 5": np.ones(4)}}
-    monkeypatch.setattr("mizumashi.report.figures.save", lambda figure, path: None)
+    monkeypatch.setattr("mizumashi.report.figures.drawn", lambda figure: {})
     monkeypatch.setattr("mizumashi.report.facts.Facts.losses", curves)
     monkeypatch.setattr("mizumashi.report.facts.Facts.collapse", [])
     return recorder

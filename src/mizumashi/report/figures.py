@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mizumashi.errors import InputError
-from mizumashi.files import whole_file
 from mizumashi.measure.statistics import Interval, t_interval
 
 if TYPE_CHECKING:
@@ -49,17 +49,20 @@ def _style() -> Iterator[None]:
         yield
 
 
-def save(figure: "Figure", path: Path) -> None:
-    """Write a figure as `path`.png (150 dots per inch) and `path`.svg, each whole or not at all.
+def drawn(figure: "Figure") -> dict[str, bytes]:
+    """A figure as files hold it: "png" (150 dots per inch) and "svg".
 
     Figures drawn from the same numbers are the same bytes under the same version of matplotlib.
     """
     with _style():
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # else every further drawing would move things a little
+        found = {}
         for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            with whole_file(path.with_name(f"{path.name}.{suffix}")) as temporary:
-                figure.savefig(temporary, format=suffix, dpi=DOTS_PER_INCH, metadata=metadata)
+            file = BytesIO()
+            figure.savefig(file, format=suffix, dpi=DOTS_PER_INCH, metadata=metadata)
+            found[suffix] = file.getvalue()
+        return found
 
 
 @_style()

@@ -48,26 +48,30 @@ def draw(folder: Path, *, progress: Progress = silent) -> StudyResult:
 
 
 def _draw(result: StudyResult, folder: Path, progress: Progress) -> None:
+    for path, content in _files(result, progress).items():  # all are made before the first is written
+        files.write_bytes(folder / path, content)
+
+
+def _files(result: StudyResult, progress: Progress) -> dict[str, bytes]:
+    """What a report's files hold, by their path in the study's folder."""
     facts = Facts(result)
-    files.write_json(folder / "verdict.json", result.verdict.as_json())
+    texts = {f"tables/{name}.csv": text for name, text in numbers.csv_tables(facts).items()}
     for name, of_study in (("accuracy", result.accuracy), ("loss", result.loss)):
         by_classifier = {
             classifier: (result.recipes(classifier), of_study(classifier)) for classifier in result.classifiers
         }
-        files.write_text(folder / "tables" / f"{name}.csv", tables.tidy_csv(by_classifier, result.tests))
-        files.write_text(folder / "tables" / f"{name}.md", _matrices(result, of_study) + "\n")
+        texts[f"tables/{name}.csv"] = tables.tidy_csv(by_classifier, result.tests)
+        texts[f"tables/{name}.md"] = _matrices(result, of_study) + "\n"
     gains = _gains(facts)
-    files.write_text(folder / "tables" / "gains.md", gains + "\n")
-    for name, text in numbers.csv_tables(facts).items():
-        files.write_text(folder / "tables" / f"{name}.csv", text)
+    texts["tables/gains.md"] = gains + "\n"
     drawings = list(_drawings(facts))
-    report = _report(facts, drawings, gains)
-    shown = html.render(facts, {name: caption for name, caption, _ in drawings})
+    texts["report.md"] = _report(facts, drawings, gains)
+    texts["report.html"] = html.render(facts, {name: caption for name, caption, _ in drawings})
+    made = {"verdict.json": files.json_bytes(result.verdict.as_json())}
     for done, (name, _, make) in enumerate(drawings, start=1):
-        figures.save(make(), folder / "figures" / name)
+        made |= {f"figures/{name}.{suffix}": content for suffix, content in figures.drawn(make()).items()}
         progress("figures", done, len(drawings), "")
-    files.write_text(folder / "report.md", report)
-    files.write_text(folder / "report.html", shown)
+    return made | {path: text.encode() for path, text in texts.items()}
 
 
 def _drawings(facts: Facts) -> Iterator[Drawing]:

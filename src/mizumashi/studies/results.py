@@ -1,6 +1,5 @@
 """The numbers of a finished study, from its files."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from mizumashi.measure.statistics import Interval, gain_estimates, t_interval
 from mizumashi.schema import from_json
 from mizumashi.stored import stored
 from mizumashi.studies.cell import Cell, read_readings
+from mizumashi.studies.checks import require_whole
 from mizumashi.studies.choice import VALIDATION, Choice
 
 if TYPE_CHECKING:
@@ -71,18 +71,7 @@ class StudyResult:
             choices = {classifier: from_json(Choice, chosen) for classifier, chosen in results["choices"].items()}
             copied = {name: float(value) for name, value in results["copies"].items()}
             found = cls(folder, results["plan"], cells, distances, copied, choices)
-            for cell in cells:  # they lead to files
-                if (
-                    not re.fullmatch(r"[0-9a-f]{24}", cell.key)
-                    or not type(cell.seed) is type(cell.classifier_seed) is int
-                ):
-                    raise ValueError(f"no cell has the key {cell.key!r} and the seed {cell.seed!r}")
-            if not 1 <= found.plan["classifier_seeds"] <= len(cells):  # arrays are made of that size
-                raise ValueError(f"classifier_seeds is {found.plan['classifier_seeds']} for {len(cells)} cells")
-            if len(set(found.classifiers)) < len(found.classifiers):  # each reads all its cells' files
-                raise ValueError("a classifier is there twice")
-            _ = found.tests, found.tested, [found.accuracy(classifier) for classifier in found.classifiers]
-            _ = [[distances[str(seed)][stage] for stage in found.stages] for seed in found.seeds]
+            require_whole(found)
         return found
 
     @property
