@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mizumashi.markdown import markdown
 from mizumashi.measure.statistics import t_interval
 from mizumashi.report.tables import spread
 from mizumashi.studies.results import StudyResult
+from mizumashi.text import markdown_table
 
 HERE = Path(__file__).parent
 
@@ -52,7 +52,7 @@ def side_by_side(result: StudyResult, name: str) -> str:
             told = paper.get((paper_name(recipe), paper_name(test)))
             cells.append(spread(values) + (f" ({told:.3f})" if told is not None else ""))
         rows.append(cells)
-    return markdown(["model", *result.tests], rows)
+    return markdown_table(["model", *result.tests], rows)
 
 
 def interval(differences: NDArray[np.float64]) -> str:
@@ -124,7 +124,7 @@ def main() -> None:
     rows = [[claim, "held" if held else "did not hold", numbers] for claim, held, numbers in claims(result)]
     print((HERE / "head.md").read_text(encoding="utf-8"))
     print(f"{len(result.seeds)} seeds; {plan['target']['count']} FaxOCR images; {versions(plan)}.\n")
-    prose = markdown(["claim", "here", "numbers"], rows).replace("---:", ":---")
+    prose = markdown_table(["claim", "here", "numbers"], rows).replace("---:", ":---")
     print(f"## The claims\n\n{prose}\n")
     for number, name in enumerate(("accuracy", "loss"), start=1):
         print(f"## Table {number}: {name}\n\nHere, mean ± standard deviation over seeds (the paper).\n")

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mizumashi.markdown import markdown
 from mizumashi.measure.comparisons import compare_all
 from mizumashi.measure.statistics import bootstrap_interval
 from mizumashi.report.tables import points
 from mizumashi.report.words import choices
 from mizumashi.studies.recipe import CLASSICAL, REAL
 from mizumashi.studies.results import StudyResult
+from mizumashi.text import markdown_table
 
 HERE = Path(__file__).parent
 
@@ -60,8 +60,8 @@ def accuracy_table(result: StudyResult, classifier: str, test: str) -> str:
         rows.append([name, "{:.3f} ({:.3f} to {:.3f})".format(*reached), gain, over_classical])
     head = ["recipe", f"accuracy on {test}", "points over real"]
     if BASELINES[1] not in right:
-        return markdown(head, [row[:3] for row in rows])
-    return markdown([*head, "points over real+classical"], rows)
+        return markdown_table(head, [row[:3] for row in rows])
+    return markdown_table([*head, "points over real+classical"], rows)
 
 
 def harm(result: StudyResult, name: str) -> list[list[str]]:
@@ -121,7 +121,7 @@ def main() -> None:
     print((HERE / "head.md").read_text(encoding="utf-8"))
     if missing := [name for name in STUDIES if name not in found]:
         print(f"Not finished when this page was written, and therefore not on it: {', '.join(missing)}.\n")
-    print(f"## Do no harm\n\n{(HERE / 'harm.md').read_text(encoding='utf-8')}\n{markdown(head, rows)}\n")
+    print(f"## Do no harm\n\n{(HERE / 'harm.md').read_text(encoding='utf-8')}\n{markdown_table(head, rows)}\n")
     print("\n\n".join(section(name, result) for name, result in found.items()))
 
 

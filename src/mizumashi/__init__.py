@@ -7,7 +7,10 @@ Example:
     (1415, 382, (16, 16))
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
+
+from mizumashi.text import Escaping
 
 __version__ = "0.1.0"
 
@@ -48,6 +51,8 @@ _HOMES = {
     "write_images": "data.writers",
 }
 __all__ = [*_HOMES]
+
+logging.getLogger(__name__).addFilter(Escaping())
 
 
 def __getattr__(name: str) -> Any:

@@ -22,9 +22,9 @@ from mizumashi.commands import COMMANDS, STARTS_OVER, Command, Data, Generate, O
 from mizumashi.errors import InputError, TaskError
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.presets import PRESETS
-from mizumashi.markdown import visible
 from mizumashi.memory import keep_freed_memory
 from mizumashi.studies.config import StudyConfig
+from mizumashi.text import for_terminal
 from mizumashi.usage import explain
 
 UNUSABLE = {
@@ -119,7 +119,9 @@ def _unforeseen(error: Exception, arguments: Sequence[str], command: Command | N
 
 def _told(outcome: Outcome, *, as_json: bool) -> str:
     """What a command found out: for people, or as one JSON object."""
-    return (json.dumps(_plain(outcome.facts()), indent=2, allow_nan=False) if as_json else outcome.text) + "\n"
+    if as_json:
+        return json.dumps(_plain(outcome.facts()), indent=2, allow_nan=False) + "\n"
+    return "".join(f"{for_terminal(line)}\n" for line in outcome.text.split("\n"))
 
 
 def _print(text: str) -> int:
@@ -175,7 +177,7 @@ def _print_anything() -> None:
 
 
 def _say(message: object, code: int) -> int:
-    line = visible(" ".join(str(message).split()))  # a path may hold anything
+    line = for_terminal(" ".join(str(message).split()))  # a path may hold anything
     with suppress(OSError):  # the terminal may be closed
         print(f"mizumashi: {line}", file=sys.stderr)
     return code

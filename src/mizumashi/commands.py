@@ -9,7 +9,6 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from mizumashi.data.formats import Format, Preprocess
 from mizumashi.gan.config import CHECKPOINT_EVERY, GanConfig
-from mizumashi.markdown import visible
 from mizumashi.studies.config import StudyConfig
 
 if TYPE_CHECKING:
@@ -93,8 +92,8 @@ class Study(Spoken):
             )
         lines = [
             (result.path / "tables" / "accuracy.md").read_text(encoding="utf-8"),
-            *(visible(line) for line in str(result.verdict).splitlines()),
-            f"\nThe whole report: {visible(str(result.path / 'report.html'))}, or report.md beside it",
+            *str(result.verdict).splitlines(),
+            f"\nThe whole report: {result.path / 'report.html'}, or report.md beside it",
         ]
         return Outcome("\n".join(lines), lambda: study_facts(result))
 
@@ -147,7 +146,7 @@ class Train(Spoken):
                 progress=progress,
             )
         return Outcome(
-            f"{visible(str(run.path))}: snapshots at {', '.join(map(str, run.snapshots))}",
+            f"{run.path}: snapshots at {', '.join(map(str, run.snapshots))}",
             lambda: {"run": str(run.path), "snapshots": run.snapshots},
         )
 
@@ -198,7 +197,7 @@ class Generate(Spoken):
         images = training_set(self.run_folder, recipe, images=self.images, target=self.target, data_dir=self.data_dir)
         path = write_images(images, self.out, self.format, origin=recipe_origin(self.run_folder, recipe))
         return Outcome(
-            f"{visible(str(path))}: {len(images)} images of {len(images.class_names)} classes: {images.name}",
+            f"{path}: {len(images)} images of {len(images.class_names)} classes: {images.name}",
             lambda: _set_facts(path, len(images), images.class_names) | {"recipe": images.name},
         )
 
@@ -215,7 +214,7 @@ class Generate(Spoken):
             labels, origin = snapshot.labels(total), run.origin(snapshot.step, seed=self.seed)
             path = write_stream(chunks, labels, snapshot.class_names, self.out, self.format, origin=origin)
         return Outcome(
-            f"{visible(str(path))}: {total} images of {len(snapshot.class_names)} classes from step {snapshot.step}",
+            f"{path}: {total} images of {len(snapshot.class_names)} classes from step {snapshot.step}",
             lambda: _set_facts(path, total, snapshot.class_names) | {"step": snapshot.step, "seed": self.seed},
         )
 
@@ -243,7 +242,7 @@ class Export(Spoken):
         snapshot = GanRun(self.run_folder).snapshot(self.step)
         path = snapshot.export_onnx(self.out)
         return Outcome(
-            f"{visible(str(path))}: step {snapshot.step}; inputs latents and labels, output images",
+            f"{path}: step {snapshot.step}; inputs latents and labels, output images",
             lambda: {"file": str(path), "step": snapshot.step},
         )
 
@@ -349,7 +348,7 @@ class Data(Spoken):
         description = describe_images(images)
         written = None if self.out is None else write_images(images, self.out, self.format)
         if written is not None:
-            description += f"\n\nWritten to {visible(str(written))}"
+            description += f"\n\nWritten to {written}"
         return Outcome(description, lambda: images.describe() | {"counts": images.counts.tolist()} | _written(written))
 
 
@@ -371,7 +370,7 @@ class Report(Spoken):
 
         report(self.study)
         path = str(self.study / "report.html")
-        return Outcome(visible(path), lambda: {"report": path})
+        return Outcome(path, lambda: {"report": path})
 
 
 Command = Study | Train | Generate | Export | Evaluate | Compare | Data | Report

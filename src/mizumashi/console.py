@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from mizumashi.progress import Progress
+from mizumashi.text import for_terminal
 
 QUIET = 10
 """Seconds between two plain lines of one task."""
@@ -62,7 +63,7 @@ def progress_on_stderr() -> Iterator[Progress]:
 
         def show(task: str, done: int, total: int, note: str) -> None:
             if task not in known:
-                known[task] = bars.add_task(task, total=total, note=note, pace="")
+                known[task] = bars.add_task(for_terminal(task), total=total, note=note, pace="")
             if task not in begun or bars.tasks[known[task]].completed > done:  # it starts again, as for the next seed
                 bars.reset(known[task])
                 begun[task] = _Begun(monotonic(), done)
@@ -81,7 +82,8 @@ def _plain() -> Progress:
         start = begun.setdefault(task, _Begun(monotonic(), done))
         if done == total or monotonic() - said.setdefault(task, monotonic()) >= QUIET:
             said[task] = monotonic()
-            line = " ".join(word for word in (f"{task}: {done} of {total}", start.pace(done, total)) if word)
+            told = f"{for_terminal(task)}: {done} of {total}"
+            line = " ".join(word for word in (told, start.pace(done, total)) if word)
             if done == total:
                 del said[task], begun[task]
             sys.stderr.write(f"{line}  {note}".rstrip() + "\n")  # at once: a stop may come in between

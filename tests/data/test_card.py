@@ -17,7 +17,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.data.writers import write_images
 from mizumashi.errors import InputError
-from mizumashi.markdown import visible
+from mizumashi.text import for_terminal
 
 HOSTILE = ("<script>alert(1)</script>", "../../x", "---\nlicense: mit", "a|b", "[x](http://y)", "\u202etxt")
 ORIGIN = Origin(
@@ -95,7 +95,7 @@ def test_names_stay_text(images):
     assert "<script" not in page
     assert "<a " not in page
     shown = re.findall(r"<td[^>]*>(.*?)</td>", page)
-    escaped = [visible(name).replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;") for name in HOSTILE]
+    escaped = [for_terminal(name).replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;") for name in HOSTILE]
     assert [cell for cell in shown if cell in escaped][2:] == escaped  # two of them are facts
     assert page.count("<h1>") == 1
 

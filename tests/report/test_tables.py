@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from mizumashi.markdown import legible, markdown, visible
+from mizumashi.text import for_markdown, for_terminal, markdown_table
 
 # The names of others: markup, line ends, terminal escapes, directions, links, entities, formulas.
 HOSTILE = [
@@ -41,21 +41,32 @@ def shown(token: Token) -> str:
 @given(st.text(st.sampled_from('ab |<>&;#*_[]()`~!\\\x1b\n1:/.-=$"水'), max_size=12))
 @example("".join(HOSTILE))
 def test_a_name_in_a_table_renders_as_itself(name: str):
-    expected = visible(name).strip()
-    assert rendered(markdown([name, "n"], [[name, "1"], ["x", name]])) == [expected, "n", expected, "1", "x", expected]
+    expected = for_terminal(name).strip()
+    assert rendered(markdown_table([name, "n"], [[name, "1"], ["x", name]])) == [
+        expected,
+        "n",
+        expected,
+        "1",
+        "x",
+        expected,
+    ]
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "a]b", "a[b"])
 def test_hostile_names_render_as_themselves_as_the_text_of_a_picture(name: str):
-    (paragraph,) = (token for token in MarkdownIt().parse(f"![{legible(name)}](map.png)") if token.type == "inline")
+    (paragraph,) = (
+        token for token in MarkdownIt().parse(f"![{for_markdown(name)}](map.png)") if token.type == "inline"
+    )
     (picture,) = paragraph.children or []
     assert picture.attrs["src"] == "map.png"
-    assert "".join(shown(token) for token in picture.children or []) == visible(name)
+    assert "".join(shown(token) for token in picture.children or []) == for_terminal(name)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_render_as_themselves_in_a_heading(name: str):
-    assert rendered(f"# Study: {legible(name)} → {legible(name)}") == [f"Study: {visible(name)} → {visible(name)}"]
+    assert rendered(f"# Study: {for_markdown(name)} → {for_markdown(name)}") == [
+        f"Study: {for_terminal(name)} → {for_terminal(name)}"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -63,14 +74,14 @@ def test_hostile_names_render_as_themselves_in_a_heading(name: str):
     ["gan@300", "real+gan@2400", "0.915 ± 0.007", "my_set", "sets/a_b/c-d.npz", "猫", "faxocr (target)"],
 )
 def test_ordinary_names_and_numbers_look_unchanged(text: str):
-    assert legible(text) == text
+    assert for_markdown(text) == text
 
 
 def test_a_formula_is_escaped():
     """GitHub sets text between dollars as a formula; markdown-it does not know them."""
-    assert legible("$x$") == r"\$x\$"
+    assert for_markdown("$x$") == r"\$x\$"
 
 
 def test_control_characters_become_escapes():
-    assert visible("a\x1b[31m\tb\n\x9b\u202e\u2028c\ud800") == r"a\x1b[31m\tb\n\x9b\u202e\u2028c\ud800"
-    assert visible("Ünï 水増し 🙂 ± →") == "Ünï 水増し 🙂 ± →"
+    assert for_terminal("a\x1b[31m\tb\n\x9b\u202e\u2028c\ud800") == r"a\x1b[31m\tb\n\x9b\u202e\u2028c\ud800"
+    assert for_terminal("Ünï 水増し 🙂 ± →") == "Ünï 水増し 🙂 ± →"

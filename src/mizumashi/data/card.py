@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi.data.formats import Format
-from mizumashi.markdown import legible, markdown
+from mizumashi.text import for_markdown, markdown_table
 
 CARD = "README.md"
 """The card's name in a set's folder, and in an NPZ file, which is a zip archive."""
@@ -119,16 +119,16 @@ def card_text(
         *origin.facts,
     ]
     limits = [_LIMITS.format(beginning=_BEGINNINGS[origin.generated])] if origin.generated != "none" else []
-    scores = [f"- {legible(_short(score, 1000))}" for score in origin.scores]
+    scores = [f"- {for_markdown(_short(score, 1000))}" for score in origin.scores]
     paragraphs = [
         _head(len(labels), list(parts), format, origin.tags),
-        f"# {legible(_short(origin.title))}",
-        legible(_short(origin.made, 1000)),
+        f"# {for_markdown(_short(origin.title))}",
+        for_markdown(_short(origin.made, 1000)),
         f"Open it with {_OPENED[format]}.",
         "## What made it",
-        markdown(["what", "value"], [[_short(name), _short(value)] for name, value in facts]),
+        markdown_table(["what", "value"], [[_short(name), _short(value)] for name, value in facts]),
         "## Images of each class",
-        markdown(["class", *parts], rows),
+        markdown_table(["class", *parts], rows),
         "## Scores",
         "\n".join(scores) or "None are known: no classifier has been trained on this set here.",
         "## Limits",

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mizumashi.markdown import visible
 from mizumashi.measure.statistics import Interval
 from mizumashi.report import numbers, tables, words
 from mizumashi.report.command import UNNAMED, repeating_command
 from mizumashi.report.curves import Chart, chart
 from mizumashi.report.facts import Confusion, Facts
 from mizumashi.report.sprites import sheet, shrunk
+from mizumashi.text import for_terminal
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -161,7 +161,7 @@ def render(facts: Facts, figures: Mapping[str, str]) -> str:
         map=_map(facts),
         map_size=(MAP_WIDTH, _map_height(facts)),
         map_image=_map_image(facts),
-        class_names=[visible(name) for name in facts.class_names],
+        class_names=[for_terminal(name) for name in facts.class_names],
         losses=_losses(facts),
         counted=words.counted,
         collapse=facts.collapse,
@@ -181,7 +181,7 @@ def render(facts: Facts, figures: Mapping[str, str]) -> str:
 
 def _finalize(value: object) -> object:
     """Show control characters of names as escapes; autoescaping does the rest."""
-    return visible(value) if type(value) is str else value
+    return for_terminal(value) if type(value) is str else value
 
 
 def _trusted(text: str) -> str:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi import files
-from mizumashi.markdown import legible, markdown
 from mizumashi.progress import Progress, silent
 from mizumashi.report import figures, html, numbers, tables, words
 from mizumashi.report.facts import Confusion, Facts, Neighbours
 from mizumashi.studies.results import StudyResult
+from mizumashi.text import for_markdown, markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -158,13 +158,13 @@ def _report(facts: Facts, drawings: Sequence[Drawing], gains: str) -> str:
     plan, verdict = result.plan, result.verdict
     title = plan["source"]["name"] + (f" → {result.target}" if result.target else "")
     parts = [
-        f"# Study: {legible(title)}",
+        f"# Study: {for_markdown(title)}",
         "## Verdict",
-        "\n".join(f"- {legible(line)}" for line in str(verdict).splitlines()),
-        words.verdict_note(verdict, legible),
-        _listed(words.choices(result, legible)),
+        "\n".join(f"- {for_markdown(line)}" for line in str(verdict).splitlines()),
+        words.verdict_note(verdict, for_markdown),
+        _listed(words.choices(result, for_markdown)),
         "## What was done",
-        _listed(words.what_was_done(plan, legible)),
+        _listed(words.what_was_done(plan, for_markdown)),
         "## Accuracy",
         words.spread_note(plan),
         _matrices(result, result.accuracy),
@@ -181,10 +181,14 @@ def _report(facts: Facts, drawings: Sequence[Drawing], gains: str) -> str:
         words.COLLAPSE_NOTE,
         _collapse(facts),
         "## Figures",
-        *(f"![{legible(caption)}](figures/{name}.png)\n\n{legible(caption)}" for name, caption, _ in drawings),
+        *(
+            f"![{for_markdown(caption)}](figures/{name}.png)\n\n{for_markdown(caption)}"
+            for name, caption, _ in drawings
+        ),
         "## Made with",
         "; before that ".join(
-            ", ".join(f"{name} {number}" for name, number in versions.items()) for versions in plan["versions"][::-1]
+            ", ".join(for_markdown(f"{name} {number}") for name, number in versions.items())
+            for versions in plan["versions"][::-1]
         ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -202,14 +206,14 @@ def _matrices(result: StudyResult, numbers: Callable[[str], NDArray[np.float64]]
 def _headed(result: StudyResult, table: Callable[[str], str]) -> str:
     if len(result.classifiers) == 1:
         return table(result.classifiers[0])
-    return "\n\n".join(f"### {legible(name)}\n\n{table(name)}" for name in result.classifiers)
+    return "\n\n".join(f"### {for_markdown(name)}\n\n{table(name)}" for name in result.classifiers)
 
 
 def _gains(facts: Facts) -> str:
     def table(classifier: str) -> str:
         gains = [facts.gains[classifier, test] for test in facts.result.tests]
         rows = [[recipe, *(tables.points(of_test[recipe]) for of_test in gains)] for recipe in gains[0]]
-        return markdown(["recipe", *facts.result.tests], rows)
+        return markdown_table(["recipe", *facts.result.tests], rows)
 
     return _headed(facts.result, table)
 
@@ -221,7 +225,7 @@ def _distances(result: StudyResult) -> str:
             return f"{found[0].accuracy:.3f} ({found[0].low:.3f} to {found[0].high:.3f})"
         return tables.spread(np.array([each.accuracy for each in found]))
 
-    return markdown(["stage", "told from real"], [[stage, told(stage)] for stage in result.stages])
+    return markdown_table(["stage", "told from real"], [[stage, told(stage)] for stage in result.stages])
 
 
 def _collapse(facts: Facts) -> str:
@@ -230,4 +234,4 @@ def _collapse(facts: Facts) -> str:
         [one.stage, f"{one.share:.2f} (class {one.class_name}, seed {one.seed})", "yes" if one.collapsed else "no"]
         for one in facts.collapse
     ]
-    return markdown(["stage", "varies least", "collapsed"], rows)
+    return markdown_table(["stage", "varies least", "collapsed"], rows)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi.data.images import LabelledImages
-from mizumashi.markdown import markdown, visible
 from mizumashi.measure.statistics import Interval
+from mizumashi.text import for_csv, for_terminal, markdown_table
 
 if TYPE_CHECKING:
     from mizumashi.studies.comparison import SetComparison
@@ -48,8 +48,7 @@ def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
+    writer.writerows([*map(for_csv, row)] for row in (head, *rows))
     return text.getvalue()
 
 
@@ -63,7 +62,7 @@ def matrix(recipes: Sequence[str], tests: Sequence[str], numbers: NDArray[np.flo
         | real | 0.915 ± 0.007 |
     """
     rows = [[recipe, *map(spread, by_test)] for recipe, by_test in zip(recipes, numbers, strict=True)]
-    return markdown(["recipe", *tests], rows)
+    return markdown_table(["recipe", *tests], rows)
 
 
 def points(interval: Interval) -> str:
@@ -95,8 +94,8 @@ def describe_images(images: LabelledImages) -> str:
     rows.append(["in all", *(str(len(part)) for part in parts.values())])
     height, width = images.size
     colour = "grey" if images.channels == 1 else "RGB"
-    head = f"{visible(images.name)}: {len(images)} {colour} images of {height}x{width} pixels"
-    return f"{head}\nsha256 {images.content_hash()}\n\n{markdown(['class', *parts], rows)}"
+    head = f"{for_terminal(images.name)}: {len(images)} {colour} images of {height}x{width} pixels"
+    return f"{head}\nsha256 {images.content_hash()}\n\n{markdown_table(['class', *parts], rows)}"
 
 
 def describe_comparison(found: "SetComparison") -> str:
@@ -113,12 +112,12 @@ def describe_comparison(found: "SetComparison") -> str:
         [
             f"Fidelity of {found.generated.count} images against held-out real ones (feature network sha256 "
             f"{found.network[:16]})",
-            markdown(["", "generated", "real"], rows),
+            markdown_table(["", "generated", "real"], rows),
             f"Told from real: {told.accuracy:.3f} ({told.low:.3f} to {told.high:.3f}; 0.5 where they cannot be told)",
             f"Copies of training images: {100 * copied.share:.1f} % flagged ({100 * copied.low:.1f} to "
             f"{100 * copied.high:.1f}), {100 * copied.expected_share:.1f} % expected by chance, p = "
             f"{copied.p_value:.2g}; {copied.identical} identical",
             "Accuracy on held-out real images of a network trained on",
-            markdown(["class", "generated", "real"], taught),
+            markdown_table(["class", "generated", "real"], taught),
         ]
     )

@@ -12,7 +12,7 @@ from mizumashi.studies.results import StudyResult
 from mizumashi.studies.verdict import Verdict
 
 Spelling = Callable[[str], str]
-"""How names stay text: `markdown.legible` for Markdown, `markdown.visible` where something else sees to it."""
+"""How names stay text: `text.for_markdown` for Markdown, `text.for_terminal` where something else sees to it."""
 
 
 def verdict_note(verdict: Verdict, spell: Spelling) -> str:
