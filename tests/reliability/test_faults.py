@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.figure
 import numpy as np
 import pytest
 import torch
@@ -245,11 +244,7 @@ def known_results(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("two_sample_accuracy", "copies", "shared_map"):
         once(mizumashi.studies.measures, name, images_of)
 
-    def save(figure: Any, path: Path, **_: Any) -> None:
-        path.write_bytes(b"a figure")
-
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", save)
-    monkeypatch.setattr(matplotlib.figure.Figure, "draw_without_rendering", lambda figure: None)
+    monkeypatch.setattr("mizumashi.report.figures.drawn", lambda _: {"png": b"a picture", "svg": b"a drawing"})
 
 
 @pytest.mark.slow
