@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import mutation
 import numpy as np
+import received
 import seeds
 from mutation import Mutator
 from promise import Target, read_or_refuse
@@ -382,6 +383,7 @@ READERS = {
     "plan.json": Reader(plan, _plans, mutation.change_json, late=True),
     "cell": Reader(cell, _cells, mutation.change_json, late=True),
     "results.json": Reader(results, _file(_study, "results.json"), mutation.change_json, late=True),
+    "study": Reader(received.received, received.whole, received.change, late=True),
     "command line": Reader(command_line, _command_lines, _change_command_line, late=True),
 }
 """Every reader of files that someone else may have made."""
