@@ -120,7 +120,7 @@ def test_a_full_disk_is_one_line_and_with_more_room_the_same_command_ends_as_it_
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", f"size={round(share * need)}", "tmpfs") as disk:
         code = server.run(job.arguments, disk)
         assert code == 1
-        assert "No space left on device" in ended_with_one_line(disk, code)
+        assert "No space left on device: '" in ended_with_one_line(disk, code), "it names the file"
         system("mount", "-o", "remount,size=64m", disk)
         goes_on(job, reference, disk, server)
 
