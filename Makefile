@@ -8,7 +8,7 @@ DEVELOPMENT := .venv/.development
 
 # The main job on the digits that ship inside scikit-learn, to a finished report in studies/digits/.
 study: $(READY)
-	$(BIN)/mizumashi study digits --preset small --seeds 3
+	$(BIN)/mizumashi study digits --preset small --steps 600 --seeds 3
 
 # The fast tests, and everything that reads the code.
 test: $(DEVELOPMENT)
