@@ -229,7 +229,7 @@ def test_every_option_reaches_its_destination(command: str, monkeypatch: pytest.
         export_onnx=recorder("export_onnx", "written"),
     )
     replaced = {
-        "jobs.study": SimpleNamespace(path=tmp_path, verdict="No."),
+        "jobs.study": SimpleNamespace(path=tmp_path, verdict=SimpleNamespace(sentences=["No."])),
         "jobs.training_set": MIXED,
         "jobs.recipe_origin": "origin",
         "jobs.compare": "compared",

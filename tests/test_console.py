@@ -29,6 +29,21 @@ def test_a_task_that_starts_again_starts_its_bar_and_clock_again(monkeypatch: py
     assert last.rstrip().endswith("again")
 
 
+@pytest.mark.parametrize("kind", [Terminal, io.StringIO])
+def test_names_in_a_task_are_no_codes_and_no_markup(kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch):
+    stream = kind()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    with progress_on_stderr() as progress:
+        progress("[red]a\x1b]0;T\x07\nb", 1, 1, "[bold]\x1b[2J\u202e{0}")
+    said = stream.getvalue()
+    assert "[red]a\\x1b]0;T\\x07\\nb" in said
+    assert "[bold]\\x1b[2J\\u202e{0}" in said
+    assert not {"\x07", "\u202e"} & set(said)
+    assert "\x1b[2J" not in said
+
+
 def test_without_a_terminal_a_line_tells_each_end_and_every_ten_seconds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):

@@ -17,7 +17,7 @@ from mizumashi.report.tables import points
 from mizumashi.report.words import choices
 from mizumashi.studies.recipe import CLASSICAL, REAL
 from mizumashi.studies.results import StudyResult
-from mizumashi.text import markdown_table
+from mizumashi.text import for_markdown, markdown_table
 
 HERE = Path(__file__).parent
 
@@ -105,7 +105,7 @@ def section(name: str, result: StudyResult) -> str:
     for classifier in result.classifiers:
         for test in result.tested[::-1]:
             parts += [f"{classifier} on {test}{result.counting}:", accuracy_table(result, classifier, test)]
-    parts += ["The verdict:", "\n".join(f"> {line}  " for line in str(result.verdict).splitlines())]
+    parts += ["The verdict:", "\n".join(f"> {line}  " for line in map(for_markdown, result.verdict.sentences))]
     power = [case for case in result.verdict.cases if case.power_at_one_point is not None]
     told = ", ".join(f"{case.power_at_one_point:.2f} ({case.classifier} on {case.test})" for case in power)
     parts.append(f"It would claim a true gain of one point with a probability of {told}.")

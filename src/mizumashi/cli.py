@@ -121,7 +121,7 @@ def _told(outcome: Outcome, *, as_json: bool) -> str:
     """What a command found out: for people, or as one JSON object."""
     if as_json:
         return json.dumps(_plain(outcome.facts()), indent=2, allow_nan=False) + "\n"
-    return "".join(f"{for_terminal(line)}\n" for line in outcome.text.split("\n"))
+    return "".join(f"{for_terminal(line)}\n" for line in outcome.lines)
 
 
 def _print(text: str) -> int:

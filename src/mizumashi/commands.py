@@ -1,6 +1,6 @@
 """The commands: a dataclass each, which says what it takes and does it through the functions of the package."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -26,11 +26,11 @@ class Outcome:
     """What a command has to say on standard output.
 
     Args:
-        text: for people.
+        lines: for people; each stays one line on a terminal, whatever a name in it holds.
         facts: gives the same for machines, as JSON takes it.
     """
 
-    text: str
+    lines: Sequence[str]
     facts: Callable[[], dict[str, Any]]
 
 
@@ -91,11 +91,12 @@ class Study(Spoken):
                 progress=progress,
             )
         lines = [
-            (result.path / "tables" / "accuracy.md").read_text(encoding="utf-8"),
-            *str(result.verdict).splitlines(),
-            f"\nThe whole report: {result.path / 'report.html'}, or report.md beside it",
+            *(result.path / "tables" / "accuracy.md").read_text(encoding="utf-8").split("\n"),
+            *result.verdict.sentences,
+            "",
+            f"The whole report: {result.path / 'report.html'}, or report.md beside it",
         ]
-        return Outcome("\n".join(lines), lambda: study_facts(result))
+        return Outcome(lines, lambda: study_facts(result))
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class Train(Spoken):
                 progress=progress,
             )
         return Outcome(
-            f"{run.path}: snapshots at {', '.join(map(str, run.snapshots))}",
+            [f"{run.path}: snapshots at {', '.join(map(str, run.snapshots))}"],
             lambda: {"run": str(run.path), "snapshots": run.snapshots},
         )
 
@@ -197,7 +198,7 @@ class Generate(Spoken):
         images = training_set(self.run_folder, recipe, images=self.images, target=self.target, data_dir=self.data_dir)
         path = write_images(images, self.out, self.format, origin=recipe_origin(self.run_folder, recipe))
         return Outcome(
-            f"{path}: {len(images)} images of {len(images.class_names)} classes: {images.name}",
+            [f"{path}: {len(images)} images of {len(images.class_names)} classes: {images.name}"],
             lambda: _set_facts(path, len(images), images.class_names) | {"recipe": images.name},
         )
 
@@ -214,7 +215,7 @@ class Generate(Spoken):
             labels, origin = snapshot.labels(total), run.origin(snapshot.step, seed=self.seed)
             path = write_stream(chunks, labels, snapshot.class_names, self.out, self.format, origin=origin)
         return Outcome(
-            f"{path}: {total} images of {len(snapshot.class_names)} classes from step {snapshot.step}",
+            [f"{path}: {total} images of {len(snapshot.class_names)} classes from step {snapshot.step}"],
             lambda: _set_facts(path, total, snapshot.class_names) | {"step": snapshot.step, "seed": self.seed},
         )
 
@@ -242,7 +243,7 @@ class Export(Spoken):
         snapshot = GanRun(self.run_folder).snapshot(self.step)
         path = snapshot.export_onnx(self.out)
         return Outcome(
-            f"{path}: step {snapshot.step}; inputs latents and labels, output images",
+            [f"{path}: step {snapshot.step}; inputs latents and labels, output images"],
             lambda: {"file": str(path), "step": snapshot.step},
         )
 
@@ -282,7 +283,8 @@ class Evaluate(Spoken):
             for title, numbers in (("Accuracy", accuracy), ("Loss", loss))
         ]
         facts = {"sets": list(self.sets), "on": list(self.on)}  # numbers: sets x test sets x seeds
-        return Outcome("\n".join(tables), lambda: facts | {"accuracy": accuracy.tolist(), "loss": loss.tolist()})
+        lines = "\n".join(tables).split("\n")
+        return Outcome(lines, lambda: facts | {"accuracy": accuracy.tolist(), "loss": loss.tolist()})
 
 
 @dataclass(frozen=True)
@@ -311,7 +313,7 @@ class Compare(Spoken):
 
         with progress_on_stderr() as progress:
             found = compare(self.real, self.generated, seed=self.seed, data_dir=self.data_dir, progress=progress)
-        return Outcome(describe_comparison(found), lambda: asdict(found))
+        return Outcome(describe_comparison(found).split("\n"), lambda: asdict(found))
 
 
 @dataclass(frozen=True)
@@ -345,11 +347,11 @@ class Data(Spoken):
         if self.out is not None:
             require_writable(self.out, self.format)  # before the images are read
         images = open_images(self.images, preprocess=self.preprocess, resize=self.resize, data_dir=self.data_dir)
-        description = describe_images(images)
+        lines = describe_images(images).split("\n")
         written = None if self.out is None else write_images(images, self.out, self.format)
         if written is not None:
-            description += f"\n\nWritten to {written}"
-        return Outcome(description, lambda: images.describe() | {"counts": images.counts.tolist()} | _written(written))
+            lines += ["", f"Written to {written}"]
+        return Outcome(lines, lambda: images.describe() | {"counts": images.counts.tolist()} | _written(written))
 
 
 @dataclass(frozen=True)
@@ -370,7 +372,7 @@ class Report(Spoken):
 
         report(self.study)
         path = str(self.study / "report.html")
-        return Outcome(path, lambda: {"report": path})
+        return Outcome([path], lambda: {"report": path})
 
 
 Command = Study | Train | Generate | Export | Evaluate | Compare | Data | Report

@@ -63,12 +63,12 @@ def progress_on_stderr() -> Iterator[Progress]:
 
         def show(task: str, done: int, total: int, note: str) -> None:
             if task not in known:
-                known[task] = bars.add_task(for_terminal(task), total=total, note=note, pace="")
+                known[task] = bars.add_task(for_terminal(task), total=total, note="", pace="")
             if task not in begun or bars.tasks[known[task]].completed > done:  # it starts again, as for the next seed
                 bars.reset(known[task])
                 begun[task] = _Begun(monotonic(), done)
             pace = begun[task].pace(done, total)
-            bars.update(known[task], completed=done, total=total, note=note, pace=pace)
+            bars.update(known[task], completed=done, total=total, note=for_terminal(note), pace=pace)
 
         yield show
 
@@ -86,7 +86,7 @@ def _plain() -> Progress:
             line = " ".join(word for word in (told, start.pace(done, total)) if word)
             if done == total:
                 del said[task], begun[task]
-            sys.stderr.write(f"{line}  {note}".rstrip() + "\n")  # at once: a stop may come in between
+            sys.stderr.write(f"{line}  {for_terminal(note)}".rstrip() + "\n")  # at once: a stop may come in between
             sys.stderr.flush()
 
     return show

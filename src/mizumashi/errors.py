@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from mizumashi.text import for_terminal
+
 
 class InputError(ValueError):
     """The user's input is wrong: one line that says what was found, what was expected and what to do.
@@ -17,8 +19,8 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: object) -> None:
-        # What is quoted may hold line breaks: the names of files, the messages of libraries.
-        super().__init__(" ".join(str(message).splitlines()))
+        # What is quoted may hold line breaks and controls: the names of files, the messages of libraries.
+        super().__init__(for_terminal(" ".join(str(message).splitlines())))
 
 
 class TaskError(RuntimeError):
@@ -32,6 +34,9 @@ class TaskError(RuntimeError):
             ...
         mizumashi.errors.TaskError: the GAN of seed 3: its process was killed (SIGKILL)
     """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(for_terminal(" ".join(str(message).splitlines())))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """What the command line and the Python API do, from names and paths to results."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,10 +79,11 @@ def study(
     for part in plan.tested.values():
         absent = [name for name, count in zip(part.class_names, part.counts, strict=True) if not count]
         if absent:
-            _log.warning("%s has no image of %s: no accuracy here speaks of them", part.name, ", ".join(absent))
+            names = ", ".join(absent[:10]) + (f" and {len(absent) - 10} more classes" if len(absent) > 10 else "")
+            _log.warning("%s has no image of %s: no accuracy here speaks of them", part.name, names)
     plan.check()
     target_name = "" if plan.target is None else f"-to-{plan.target.name.removesuffix(SAME_NAME)}"
-    folder = Path(out) if out else Path("studies") / f"{plan.source.name}{target_name}"
+    folder = Path(out) if out else _default_folder(f"{plan.source.name}{target_name}")
     with locks.sole_user(folder, STUDY):
         run_study(
             plan,
@@ -92,6 +94,15 @@ def study(
             progress=progress,
         )
         return draw(folder, progress=progress)
+
+
+def _default_folder(name: str) -> Path:
+    """A study's folder that has the sets' names; it lies in studies/, whatever they are called."""
+    if name in ("", ".", "..") or {os.sep, os.altsep, "\0"} & set(name):
+        raise InputError(
+            f"found images called {name!r}; expected a name that a folder can have; choose a folder (--out)"
+        )
+    return Path("studies") / name
 
 
 def training_set(

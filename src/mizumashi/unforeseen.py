@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from mizumashi import files
+from mizumashi.text import for_terminal
 
 
 def write_traceback(error: BaseException, arguments: Sequence[str], beside: Path | None) -> Path | None:
@@ -31,7 +32,7 @@ def write_traceback(error: BaseException, arguments: Sequence[str], beside: Path
             f"command: {[*map(str, arguments)]!r}",
             f"versions: {versions}, Python {platform.python_version()}, {platform.platform()}",
             "",
-            "".join(traceback.format_exception(error)),
+            *map(for_terminal, "".join(traceback.format_exception(error)).split("\n")),
         ]
     )
     name = f"mizumashi-error-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}.txt"

@@ -64,3 +64,11 @@ def test_the_command_asks_for_the_same_study(name: str, bfloat16_is_fast: bool):
 def test_arrays_have_no_name():
     plan = Plan(SOURCE, None, None, StudyConfig(GAN))
     assert repeating_command(plan.describe()) == "mizumashi study IMAGES --precision 32-true"
+
+
+@pytest.mark.parametrize("origin", ["--help\n; reboot", "--out=/elsewhere", "-x"])
+def test_an_origin_is_no_option(origin: str):
+    plan = Plan(SOURCE, SOURCE.test.renamed("others"), None, StudyConfig(GAN), (origin, origin))
+    command = parse(shlex.split(repeating_command(plan.describe()))[1:])
+    assert (command.images, command.target) == (f"./{origin}",) * 2  # type: ignore[union-attr]
+    assert command.out is None  # type: ignore[union-attr]

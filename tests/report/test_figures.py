@@ -282,6 +282,10 @@ def test_awkward_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     save(figures.recipe_accuracy(names, np.ones((8, 2)) / 3, "猫", 9, "$_{"), tmp_path / "recipes")
     save(figures.embedding_panels(SharedMap(np.eye(2), {"$_猫": np.eye(2)})), tmp_path / "map")
     save(figures.loss_curves({"$_猫": {"a": [1, 2]}}, {"$_猫": 1}), tmp_path / "losses")
+    markup = ["--><script>a()</script>", "]]>", "]]>&x;", "$\\frac{$"]
+    save(figures.confusion_panels({markup[0]: np.eye(4)}, markup), tmp_path / "confusion")
+    for drawing in tmp_path.glob("*.svg"):
+        assert not any(each.tag.endswith("script") for each in ElementTree.parse(drawing).iter())
 
 
 def test_settings_stay_and_pyplot_is_not_imported() -> None:

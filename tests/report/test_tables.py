@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -41,7 +43,8 @@ def shown(token: Token) -> str:
 @given(st.text(st.sampled_from('ab |<>&;#*_[]()`~!\\\x1b\n1:/.-=$"水'), max_size=12))
 @example("".join(HOSTILE))
 def test_a_name_in_a_table_renders_as_itself(name: str):
-    expected = for_terminal(name).strip()
+    shown = for_terminal(name)
+    expected = shown[:1] + shown[1:].rstrip()  # what begins with spaces keeps them, lest it be code elsewhere
     assert rendered(markdown_table([name, "n"], [[name, "1"], ["x", name]])) == [
         expected,
         "n",
@@ -50,6 +53,50 @@ def test_a_name_in_a_table_renders_as_itself(name: str):
         "x",
         expected,
     ]
+
+
+BLOCKS = [
+    "# a #",
+    "## b",
+    "- a",
+    "-",
+    "---",
+    "- - -",
+    "+ a",
+    "* a",
+    "1. a",
+    "12) b",
+    "> a",
+    "    code",
+    "===",
+    "~~~",
+    "[a]: b",
+]
+
+
+@given(st.text(st.sampled_from("ab #>-+*=_~1.):[]|\\"), max_size=8))
+def test_a_line_of_text_begins_nothing(line: str):
+    shown = for_terminal(line)
+    shown = shown[:1] + shown[1:].rstrip()
+    for text, blocks in (("{}", []), ("- {}", ["bullet_list", "list_item"]), ("# {}", [])):
+        tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text.format(for_markdown(line)))
+        opened = [token.type.removesuffix("_open") for token in tokens if token.nesting == 1]
+        inside = [] if not shown and text != "# {}" else ["heading" if text == "# {}" else "paragraph"]
+        assert opened == [*blocks, *inside]
+        assert rendered(text.format(for_markdown(line))) == ([shown] if inside else [])
+
+
+@pytest.mark.parametrize("line", [*HOSTILE, *BLOCKS])
+def test_hostile_lines_render_as_themselves_in_a_list(line: str):
+    assert rendered(f"- {for_markdown(line)}\n- {for_markdown(line)}") == [for_terminal(line)] * 2
+
+
+@pytest.mark.parametrize("text", ["see https://example.org", "http://a", "ftp://a.b", "www.example.org", "(WWW.a.b)"])
+def test_an_address_is_no_link_on_github(text: str):
+    """GitHub makes links of bare addresses; markdown-it does not, without a package of its own."""
+    shown = for_markdown(text)
+    assert not re.search(r"\w://|www\.", shown, re.IGNORECASE)
+    assert rendered(shown) == [text]
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "a]b", "a[b"])

@@ -11,7 +11,7 @@ def note(seeds: int, comparisons: int, labels: NDArray[np.int64] | None = None) 
     right = {name: np.random.default_rng(seed).random((seeds, 9)) < 0.5 for seed, name in enumerate(("real", "gan@4"))}
     compared = compare_all({"scans": right}, ["real"], 0, labels={"scans": labels})
     case = Case("softmax", "scans", "real", "", tuple(compared), None, 0.25)
-    return verdict_note(Verdict((case,), comparisons, seeds, ""), str)
+    return verdict_note(Verdict((case,), comparisons, seeds, ""))
 
 
 def test_the_note_says_what_so_many_seeds_can_claim():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi.data.formats import Format
-from mizumashi.text import for_markdown, markdown_table
+from mizumashi.text import for_markdown, for_yaml, markdown_table
 
 CARD = "README.md"
 """The card's name in a set's folder, and in an NPZ file, which is a zip archive."""
@@ -79,7 +79,7 @@ def card_text(
 ) -> str:
     r"""The card: Markdown behind a YAML head as the Hugging Face hub reads it. It has no date: equal sets, equal cards.
 
-    Nothing of unknown origin gets into the head; in the text, it stays text.
+    What is of unknown origin stays text, in the head as in the page.
 
     Args:
         origin: what made the set.
@@ -140,7 +140,7 @@ def card_text(
 def _head(count: int, parts: Sequence[str], format: Format, tags: Sequence[str]) -> str:
     size = next((name for name, end in _SIZES if count < end), "10M<n<100M")
     lines = ["task_categories:", "- image-classification", "size_categories:", f"- {size}", "tags:", "- mizumashi"]
-    lines += [f"- {tag}" for tag in tags]
+    lines += [f"- {for_yaml(tag)}" for tag in tags]
     if format in _SPLITS:
         lines += ["configs:", "- config_name: default", "  data_files:"]
         for split in parts if len(parts) == 2 else ["train"]:

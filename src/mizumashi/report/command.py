@@ -28,15 +28,20 @@ def repeating_command(plan: dict[str, Any]) -> str:
     """
     config = planned_config(plan)
     source, target = plan["origins"]
-    words = ["mizumashi", "study", source or UNNAMED[0]]
+    words = ["mizumashi", "study", _image_set(source, UNNAMED[0])]
     if plan["target"]:
-        words += ["--target", target or UNNAMED[1]]
+        words += ["--target", _image_set(target, UNNAMED[1])]
     if recipes_of(replace(config, recipes=())) == recipes_of(config):
         config = replace(config, recipes=())
     elif len(config.recipes) > 1:  # every study has real images
         config = replace(config, recipes=config.recipes[1:])
     words += [*_study_options(config), *_gan_options(config.gan)]
     return shlex.join(words)
+
+
+def _image_set(origin: str | None, unnamed: str) -> str:
+    """What names a set on the command line; one that begins like an option still is a path."""
+    return f"./{origin}" if origin and origin.startswith("-") else origin or unnamed
 
 
 def _study_options(config: StudyConfig) -> Iterator[str]:

@@ -150,9 +150,9 @@ def render(facts: Facts, figures: Mapping[str, str]) -> str:
         tests=_tests(facts),
         title=plan["source"]["name"] + (f" → {result.target}" if result.target else ""),
         verdict=result.verdict,
-        verdict_note=words.verdict_note(result.verdict, str),
-        choices=words.choices(result, str),
-        done=words.what_was_done(plan, str),
+        verdict_note=words.verdict_note(result.verdict),
+        choices=words.choices(result),
+        done=words.what_was_done(plan),
         accuracy_note=words.accuracy_note(plan),
         accuracy={name: _accuracy(facts, name) for name in result.classifiers},
         gain_note=words.gain_note(plan),
@@ -195,7 +195,7 @@ def _code(text: str) -> str:
     """What stands between backticks as code; for sentences of our own."""
     from markupsafe import Markup, escape
 
-    parts = text.split("`")
+    parts = for_terminal(text).split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
     )
@@ -205,7 +205,7 @@ def _breakable(recipe: str) -> str:
     """A recipe that may break before each plus sign."""
     from markupsafe import Markup
 
-    return Markup("<wbr>+").join(recipe.split("+"))
+    return Markup("<wbr>+").join(for_terminal(recipe).split("+"))
 
 
 def _accuracy(facts: Facts, classifier: str) -> list[tuple[str, list[AccuracyCell]]]:

@@ -160,11 +160,11 @@ def _report(facts: Facts, drawings: Sequence[Drawing], gains: str) -> str:
     parts = [
         f"# Study: {for_markdown(title)}",
         "## Verdict",
-        "\n".join(f"- {for_markdown(line)}" for line in str(verdict).splitlines()),
-        words.verdict_note(verdict, for_markdown),
-        _listed(words.choices(result, for_markdown)),
+        _listed(verdict.sentences),
+        for_markdown(words.verdict_note(verdict)),
+        _listed(words.choices(result)),
         "## What was done",
-        _listed(words.what_was_done(plan, for_markdown)),
+        _listed(words.what_was_done(plan)),
         "## Accuracy",
         words.spread_note(plan),
         _matrices(result, result.accuracy),
@@ -195,7 +195,7 @@ def _report(facts: Facts, drawings: Sequence[Drawing], gains: str) -> str:
 
 
 def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {for_markdown(line)}" for line in lines)
 
 
 def _matrices(result: StudyResult, numbers: Callable[[str], NDArray[np.float64]]) -> str:

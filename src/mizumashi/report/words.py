@@ -1,6 +1,5 @@
-"""What a report says in words, for Markdown and HTML alike."""
+"""What a report says in words, for Markdown and HTML alike, which see to it that names stay text."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,11 +10,8 @@ from mizumashi.studies.choice import Choice
 from mizumashi.studies.results import StudyResult
 from mizumashi.studies.verdict import Verdict
 
-Spelling = Callable[[str], str]
-"""How names stay text: `text.for_markdown` for Markdown, `text.for_terminal` where something else sees to it."""
 
-
-def verdict_note(verdict: Verdict, spell: Spelling) -> str:
+def verdict_note(verdict: Verdict) -> str:
     """How the verdict was judged."""
     if verdict.seeds == 1:
         methods = sorted({one.method for case in verdict.cases for one in case.comparisons})
@@ -36,39 +32,39 @@ def verdict_note(verdict: Verdict, spell: Spelling) -> str:
     )
     known = [case for case in verdict.cases if case.power_at_one_point is not None]
     powers = ", ".join(f"{case.power_at_one_point:.2f} ({case.classifier} on {case.test})" for case in known)
-    return f"{note} A true gain of one point would be claimed with a probability of {spell(powers)}." if known else note
+    return f"{note} A true gain of one point would be claimed with a probability of {powers}." if known else note
 
 
-def choices(result: StudyResult, spell: Spelling) -> list[str]:
+def choices(result: StudyResult) -> list[str]:
     """What validation chose, for each classifier."""
     return [
-        f"{spell(classifier)}: of {choice.tried} recipes, {choice.cells} classifiers in all, validation chose "
-        f"{spell(choice.recipe)}: {_lead(choice, spell)}."
+        f"{classifier}: of {choice.tried} recipes, {choice.cells} classifiers in all, validation chose "
+        f"{choice.recipe}: {_lead(choice)}."
         for classifier, choice in result.choices.items()
     ]
 
 
-def _lead(choice: Choice, spell: Spelling) -> str:
+def _lead(choice: Choice) -> str:
     if choice.recipe == choice.baseline:
         return "no other was better there by more than a standard error"
-    return f"{choice.gain:+.1f} points there (standard error {choice.error:.1f}) over {spell(choice.baseline)}"
+    return f"{choice.gain:+.1f} points there (standard error {choice.error:.1f}) over {choice.baseline}"
 
 
-def what_was_done(plan: dict[str, Any], spell: Spelling) -> list[str]:
+def what_was_done(plan: dict[str, Any]) -> list[str]:
     """The study in a few lines."""
     source, target, gan = plan["source"], plan["target"], plan["gan"]
     lines = [
-        f"Source: {spell(source['name'])}, {source['train']} training and {source['count'] - source['train']} test "
+        f"Source: {source['name']}, {source['train']} training and {source['count'] - source['train']} test "
         f"images of {source['size'][0]}x{source['size'][1]} pixels, {len(source['class_names'])} classes.",
         f"GAN: {gan['steps']} steps of {gan['batch_size']} images, {gan['objective']} loss, precision "
         f"{gan['precision']}; {_unlike_paper(gan)}.",
         f"Generated sets have the source's labels, image by image, and its training and test part; {_mixed(plan)}.",
-        *(f"Classifier: {spell(_settings(each))}." for each in plan["classifiers"]),
-        *_regime(plan, spell),
+        *(f"Classifier: {_settings(each)}." for each in plan["classifiers"]),
+        *_regime(plan),
         f"Repeated with {counted(plan['seeds'], 'GAN')}, {counted(plan['classifier_seeds'], 'classifier')} each.",
     ]
     if target:
-        lines.insert(1, f"Target: {spell(target['name'])}, {target['count']} test images.")
+        lines.insert(1, f"Target: {target['name']}, {target['count']} test images.")
     return lines
 
 
@@ -94,7 +90,7 @@ def _settings(description: dict[str, Any]) -> str:
     return f"{description['name']} ({settings})" if settings else str(description["name"])
 
 
-def _regime(plan: dict[str, Any], spell: Spelling) -> list[str]:
+def _regime(plan: dict[str, Any]) -> list[str]:
     """What training may see, where it is not all."""
     regime, few = plan["regime"], plan["few"]
     wishes = [
@@ -103,7 +99,7 @@ def _regime(plan: dict[str, Any], spell: Spelling) -> list[str]:
         (few, f"{few['count'] if few else 0} labelled target images join training and are not tested on"),
         (plan["choose"], "a fifth of the training images is set aside for choosing a recipe"),
     ]
-    return [f"{spell(text)[0].upper()}{spell(text)[1:]}." for wished, text in wishes if wished]
+    return [f"{text[0].upper()}{text[1:]}." for wished, text in wishes if wished]
 
 
 def counted(count: int, what: str) -> str:

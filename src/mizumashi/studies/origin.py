@@ -28,7 +28,7 @@ def origin(result: StudyResult, recipe: Recipe) -> Origin:
         title=f"{recipe} of {source['name']}",
         made=_made(recipe, balance=plan["regime"]["balance"]),
         facts=tuple(facts),
-        scores=(*_accuracies(result, recipe), *str(result.verdict).splitlines()),
+        scores=(*_accuracies(result, recipe), *result.verdict.sentences),
         generated="none" if not recipe.mixed and recipe.real else "some" if recipe.real else "all",
         tags=("synthetic", "gan") if recipe.stages is not None else ("synthetic",) if recipe.smote else (),
     )

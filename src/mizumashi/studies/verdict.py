@@ -10,6 +10,7 @@ from mizumashi.measure.comparisons import Comparison, compare_all
 from mizumashi.measure.power import FEWEST_SEEDS, LEVEL, power, seeds_needed
 from mizumashi.studies.recipe import CLASSICAL, REAL
 from mizumashi.studies.results import StudyResult
+from mizumashi.text import for_terminal
 
 REAL_NAME, CLASSICAL_NAME = str(REAL), str(CLASSICAL)
 
@@ -56,8 +57,13 @@ class Verdict:
     seeds: int
     copying: str
 
+    @property
+    def sentences(self) -> list[str]:
+        """What there is to say, one line each; names are in them as they are."""
+        return [*(case.sentence for case in self.cases), self.copying]
+
     def __str__(self) -> str:
-        return "\n".join([*(case.sentence for case in self.cases), self.copying])
+        return "\n".join(map(for_terminal, self.sentences))
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as verdict.json holds it."""
