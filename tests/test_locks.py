@@ -221,7 +221,9 @@ def test_nothing_is_written_or_removed_through_links_below_a_held_folder(tmp_pat
 
     if when == "before":
         make()
-    with pytest.raises(InputError, match=rf"found a link at {tmp_path}/(home|way)/{link}; expected a file or folder"):
+    with pytest.raises(
+        InputError, match=rf"(found a link at )?{tmp_path}/(home|way)/{link}(: found a link)?; expected a"
+    ):
         work()
     assert {path: path.read_bytes() for path in elsewhere.rglob("*") if path.is_file()} == before
 

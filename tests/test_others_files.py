@@ -123,7 +123,7 @@ def test_a_link_in_a_received_study_is_refused_and_leads_nothing_elsewhere(
     before = contents(tmp_path)
     code, said = run(command, capsys, STUDY=study, IMAGES=images)
     assert code == 2
-    assert f"found a link at {study / link}; expected a file or folder" in said
+    assert f"{study / link}: found a link; expected a" in said
     assert contents(tmp_path) == before
 
 
@@ -142,7 +142,7 @@ def test_a_link_in_a_run_is_refused_and_leads_nothing_elsewhere(
     before = contents(tmp_path)
     code, said = run("train IMAGES --out GAN", capsys, IMAGES=images, GAN=gan)
     assert code == 2
-    assert f"found a link at {gan / link}; expected a file or folder" in said
+    assert f"{gan / link}: found a link; expected a" in said
     assert contents(tmp_path) == before
 
 

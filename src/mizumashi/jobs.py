@@ -149,7 +149,7 @@ def training_set(
             "then; restore the files, or name others with --images and --target"
         )
     seed = plan.seeds[0]
-    sets = kept_sets(result.path, seed, chosen.steps(config.gan.stages))
+    sets = kept_sets(plan, result.path, seed, chosen.steps(config.gan.stages))
     return material_of(plan, plan.training(seed), sets, seed).training_set(chosen).renamed(str(chosen))
 
 

@@ -1,4 +1,4 @@
-"""What the program writes in a run's or study's folder, and that nothing there is written through a link."""
+"""What the program writes in a run's or study's folder, and that nothing there leads elsewhere or is no file."""
 
 import os
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mizumashi.errors import InputError
+from mizumashi.stored import stored, stored_folder
 
 LOCK = ".lock"
 """The lock file in a held folder; that of a single name is `.NAME.lock`, beside it."""
@@ -22,7 +23,7 @@ class Layout:
 
     Args:
         first: the file that is written before all others; a folder that holds it is of this kind.
-        written: all files that are written whole, `first` too, and folders that others write in.
+        written: all files that are written whole, `first` too, and, with a slash, folders that others write in.
         locks: the lock files further below.
 
     Example:
@@ -60,11 +61,17 @@ class Layout:
                 for entry in entries
             )
 
-    def require_no_links(self, folder: Path) -> None:
-        """Raise `InputError` if a name of this layout is a link, which would lead what is written elsewhere."""
+    def require_plain(self, folder: Path) -> None:
+        """Raise `InputError` unless what has a name of this layout is a regular file, or a folder where that belongs.
+
+        A link would lead what is read or written elsewhere; a pipe or a device could be read for ever.
+        """
         for pattern in self.written:
             for path in _matches(folder, pattern):
-                _require_no_link(path)
+                if not pattern.endswith("/"):
+                    stored(path)
+                else:
+                    stored_folder(path)
 
 
 RUN = Layout(
@@ -76,7 +83,7 @@ RUN = Layout(
         "checkpoint/state.safetensors",
         "snapshots/step-*.safetensors",
         "pictures/step-*.png",
-        "tensorboard",
+        "tensorboard/",
     ),
 )
 """A GAN run's folder."""
@@ -93,9 +100,9 @@ STUDY = Layout(
     (
         *("plan.json", "labels.npz", "examples.npz", "map.npz", "map-images.npz", "results.json", "verdict.json"),
         *("report.md", "report.html", "tables/*.csv", "tables/*.md", "figures/*.png", "figures/*.svg"),
-        *("cells/*.json", "cells/*.npz", *SEED.below("runs/*")),
+        *("cells/*.json", "cells/*.npz", *SEED.below("runs/[0-9]*")),
     ),
-    (f"runs/*/{LOCK}", *(f"runs/*/{lock}" for lock in SEED.locks)),
+    (f"runs/[0-9]*/{LOCK}", *(f"runs/[0-9]*/{lock}" for lock in SEED.locks)),
 )
 """A study's folder."""
 
@@ -158,7 +165,7 @@ def _require_no_link(path: Path) -> None:
 
 
 def _matches(folder: Path, pattern: str) -> Iterator[Path]:
-    """What is there under a pattern; no link on the way is followed, each is refused."""
+    """What is there under a pattern; on the way a link, or what is no folder, is refused."""
     name, _, rest = pattern.partition("/")
     try:
         with os.scandir(folder) as entries:
@@ -169,5 +176,5 @@ def _matches(folder: Path, pattern: str) -> Iterator[Path]:
         if not rest:
             yield path
         else:
-            _require_no_link(path)
-            yield from _matches(path, rest)
+            if path.is_symlink() or not ("*" in name and path.is_file()):  # a file of the user's beside the folders
+                yield from _matches(stored_folder(path), rest)

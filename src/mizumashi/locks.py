@@ -56,7 +56,7 @@ def sole_user(folder: Path, kind: Layout, *, wait: float = 0) -> Iterator[None]:
     _own_text(lock)
     if not (folder / kind.first).exists() and not (folder.is_dir() and kind.is_begun(folder)):
         files.require_new_folder(folder)
-    kind.require_no_links(folder)
+    kind.require_plain(folder)
     with _hold(lock, folder, wait):
         _sign(lock)
         with layout.held(folder, kind):

@@ -3,6 +3,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,11 +159,22 @@ def test_readings_tell_which_images_were_read_rightly(choosing: StudyResult):
             np.testing.assert_allclose(right[recipe].mean(axis=(1, 2)), accuracy[row])
 
 
-@pytest.mark.parametrize("labels", [[0, 1, 3], [0, -1, 2], [[0, 1, 2]], []])
-def test_labels_that_cannot_be_the_studys_are_refused(finished: StudyResult, tmp_path: Path, labels: list[object]):
-    np.savez(tmp_path / "labels.npz", test0=np.array(labels, np.int64), test1=np.array([0, 1, 2]))
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda labels: labels + 1,
+        lambda labels: labels - 1,
+        lambda labels: labels[None],
+        lambda labels: labels[:0],
+        lambda labels: labels[:-1],
+        lambda labels: labels.astype(float),
+    ],
+)
+def test_labels_that_cannot_be_the_studys_are_refused(finished: StudyResult, tmp_path: Path, change: Any):
+    kept = {"test0": change(finished.labels("blobs")), "test1": finished.labels("negatives")}
+    np.savez(tmp_path / "labels.npz", **kept)
     damaged = replace(finished, path=tmp_path)
-    assert damaged.labels("negatives").tolist() == [0, 1, 2]
+    assert damaged.labels("negatives").tolist() == kept["test1"].tolist()
     with pytest.raises(InputError, match=r"labels\.npz: found other labels than the study's; remove it"):
         damaged.labels("blobs")
 

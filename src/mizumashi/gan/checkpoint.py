@@ -4,6 +4,7 @@ The random streams have no state (see `mizumashi.randomness`); the number of log
 """
 
 import json
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,16 +13,16 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor
 
 from mizumashi import files
 from mizumashi.errors import InputError
+from mizumashi.gan.weights import read_weights, require_size, weight_bytes
 from mizumashi.stored import stored
 
 FORMAT = "2"
@@ -29,6 +30,9 @@ FORMAT = "2"
 
 MAX_LOG_BYTES = 2**28
 """A larger log.jsonl, one of some millions of steps, is refused; assign a larger number to read it."""
+
+MAX_LINE = 2**22
+"""Characters of a line of log.jsonl: the variation of some 100,000 classes."""
 
 Parts = Mapping[str, Any]
 """Networks, optimisers and the loss's scaler by name: anything with `state_dict` and `load_state_dict`."""
@@ -81,11 +85,11 @@ def load(run: Path, parts: Parts) -> Log:
     path = run / "checkpoint" / "state.safetensors"
     if not path.exists():
         return Log()
-    stored(path)
+    networks = [part for part in parts.values() if isinstance(part, torch.nn.Module)]
     with files.expect_undamaged(path, "remove the run's folder to train from the start"):
+        require_size(path, most_bytes(*networks))
         _require_known(path)
-        tensors = load_file(path)
-        require_usable(tensors)
+        tensors = read_weights(path)
         for name, part in parts.items():
             own = {key.removeprefix(f"{name}/"): kept for key, kept in tensors.items() if key.startswith(f"{name}/")}
             if isinstance(part, torch.nn.Module):
@@ -102,6 +106,11 @@ def load(run: Path, parts: Parts) -> Log:
         return log.until(step)
 
 
+def most_bytes(*networks: torch.nn.Module) -> int:
+    """What the numbers of a checkpoint of these networks take at most: weights, and two moments of each."""
+    return 4 * sum(map(weight_bytes, networks))
+
+
 def read_log(run: Path) -> Log:
     """The losses of every logged step and the variation at every logged snapshot.
 
@@ -113,29 +122,31 @@ def read_log(run: Path) -> Log:
         raise InputError(f"found no {path}; expected the losses of every step; train into {run} again to remake it")
     log = Log()
     stored(path, MAX_LOG_BYTES)
-    with files.expect_undamaged(path, f"remove it, and train into {run} again to remake it"), path.open() as lines:
-        for record in map(json.loads, lines):
+    with (
+        files.expect_undamaged(path, f"remove it, and train into {run} again to remake it"),
+        path.open(encoding="utf-8") as file,
+    ):
+        for record in map(json.loads, _lines(file)):
             if "variation" in record:
-                log.variation[int(record["step"])] = [float(value) for value in record["variation"]]
+                if not 1 <= int(record["step"]) <= len(log.losses):
+                    raise ValueError(f"a variation is of step {record['step']}, and {len(log.losses)} are there")
+                log.variation[int(record["step"])] = [_finite(value) for value in record["variation"]]
             else:
-                log.losses.append((float(record["generator"]), float(record["discriminator"])))
+                log.losses.append((_finite(record["generator"]), _finite(record["discriminator"])))
     return log
 
 
-def require_usable(tensors: Mapping[str, Tensor]) -> None:
-    """Raise `ValueError` if a number of a stored state is one that no training leaves: networks would draw nothing.
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(MAX_LINE + 1):
+        if len(line) > MAX_LINE:
+            raise ValueError(f"a line has more than {MAX_LINE:,} characters")
+        yield line
 
-    Example:
-        >>> require_usable({"layer.bias": torch.tensor([0.5, float("nan")])})
-        Traceback (most recent call last):
-            ...
-        ValueError: layer.bias holds numbers that are not finite
-    """
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise ValueError(f"{name} holds numbers that are not finite")
-        if name.endswith(("running_var", "exp_avg_sq")) and bool((tensor < 0).any()):
-            raise ValueError(f"{name} holds negative numbers, and is a mean of squares")
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no number that training leaves")
+    return float(value)
 
 
 def _require_known(path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import save as serialise
 from torch import nn
@@ -20,7 +21,7 @@ from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
 from mizumashi.gan.config import SIZES, GanConfig
-from mizumashi.gan.networks import Shape
+from mizumashi.gan.networks import Discriminator, Generator, Shape
 from mizumashi.gan.sampling import Snapshot
 from mizumashi.layout import RUN
 from mizumashi.schema import from_json
@@ -51,6 +52,7 @@ class GanRun:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        RUN.require_plain(self.path)
         if not (self.path / "config.json").is_file():
             raise InputError(
                 f"found no GAN run in {self.path}; expected a folder with config.json; "
@@ -127,7 +129,11 @@ class GanRun:
         planned = self.description["config"]["snapshots"]
         kept = [place(step) for step in planned for place in (self._snapshot_path, self._picture_path)]
         places = [self.path / _STATE, self.path / "finished.json", self.path / "log.jsonl", *kept]
-        contents = {place.relative_to(self.path): stored(place).read_bytes() for place in places if place.exists()}
+        with torch.device("meta"):
+            networks = Generator(self.shape), Discriminator(self.shape)
+        most = max(checkpoint.MAX_LOG_BYTES, checkpoint.most_bytes(*networks))
+        there = [place for place in places if place.exists()]
+        contents = {place.relative_to(self.path): stored(place, most).read_bytes() for place in there}
         files.write_json(path / "config.json", self.description)
         for name, content in reversed(contents.items()):
             files.write_bytes(path / name, content)
@@ -213,7 +219,13 @@ class GanRun:
         Raises:
             InputError: log.jsonl is missing or damaged.
         """
-        return checkpoint.read_log(self.path).variation
+        variation, classes = checkpoint.read_log(self.path).variation, self.shape.classes
+        if any(len(shares) != classes for shares in variation.values()):
+            raise InputError(
+                f"{self.path}/log.jsonl: found variations of other classes than the run's {classes}; expected one for "
+                f"each; remove the file, and train into {self.path} again to remake it"
+            )
+        return variation
 
     def origin(self, step: int | None = None, *, seed: int = 0) -> Origin:
         """What the dataset card says of images drawn from a snapshot (see `mizumashi.write_images`).
@@ -323,6 +335,8 @@ def _require_own(description: dict[str, Any]) -> None:
         or not 2 <= len(set(names)) == len(names)
     ):
         raise ValueError("the class names are no list of different names")
+    if config["precision"] == "auto":  # a default, which training replaces
+        raise ValueError("the precision is none")
     from_json(GanConfig, config)
     try:
         limits.require_class_names("the run", names)

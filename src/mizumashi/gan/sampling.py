@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors import safe_open
-from safetensors.torch import load_file
 from scipy.special import ndtri
 from torch import Tensor, nn
 
@@ -19,11 +18,10 @@ from mizumashi import files
 from mizumashi.data import limits
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
-from mizumashi.gan.checkpoint import require_usable
 from mizumashi.gan.config import Precision
 from mizumashi.gan.networks import Generator, Shape, folded
+from mizumashi.gan.weights import read_weights, require_size, weight_bytes
 from mizumashi.progress import Progress, silent
-from mizumashi.stored import stored
 
 CHUNK = 250
 """Images drawn at a time. Fixed: the last bits of a convolution can depend on how many there are."""
@@ -188,14 +186,12 @@ class Snapshot:
         Raises:
             InputError: the file is damaged.
         """
-        stored(self.path)
         with files.expect_undamaged(self.path, "remove it, and train into the run's folder again to remake it"):
             with torch.device("meta"):  # shapes without numbers: nothing is allocated, whatever the run describes
                 generator = Generator(self.shape)
+            require_size(self.path, weight_bytes(generator))
             _require_weights(self.path, generator)
-            weights = load_file(self.path)
-            require_usable(weights)
-            generator.load_state_dict(weights, assign=True)
+            generator.load_state_dict(read_weights(self.path), assign=True)
         quick: Generator = folded(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return quick
 
@@ -208,7 +204,13 @@ class Snapshot:
     def _chunk(self, indices: NDArray[np.int64], chosen: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
         drawing = self._drawing  # before the latents, whose size its weights vouch for
         drawn = torch.from_numpy(latents(indices, self.shape.latent_size, seed))
-        pixels: NDArray[np.uint8] = drawing(drawn, torch.from_numpy(chosen)).numpy()
+        painted = drawing.paint(drawn, torch.from_numpy(chosen))
+        if not bool(painted.isfinite().all()):
+            raise InputError(
+                f"{self.path}: found weights so large that images are no numbers; expected those that a training "
+                "leaves; remove it, and train into the run's folder again to remake it"
+            )
+        pixels: NDArray[np.uint8] = drawing.pixels(painted).numpy()
         return np.ascontiguousarray(pixels)
 
 
@@ -233,9 +235,17 @@ class Drawing(nn.Module):
         Returns:
             N x S x S x C, uint8.
         """
-        painted = self.generator(latents.to(self.generator.project.weight.dtype), labels).float()
-        pixels: Tensor = ((painted + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return pixels
+        return self.pixels(self.paint(latents, labels))
+
+    def paint(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Draw as `forward` does: N x C x S x S in [-1, 1], float32; not finite where weights are too large."""
+        painted: Tensor = self.generator(latents.to(self.generator.project.weight.dtype), labels).float()
+        return painted
+
+    @staticmethod
+    def pixels(painted: Tensor) -> Tensor:
+        """What `forward` gives, of what `paint` gave."""
+        return ((painted + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def _require_weights(path: Path, generator: Generator) -> None:

@@ -114,6 +114,11 @@ class Facts:
         generator = {"non-saturating": math.log(2), "minimax": -math.log(2)}[self.result.plan["gan"]["objective"]]
         return {"generator": generator, "discriminator": 2 * math.log(2)}
 
+    @property
+    def _image_shape(self) -> tuple[int, ...]:
+        source = self.result.plan["source"]
+        return (*source["size"], source["channels"])
+
     @cached_property
     def losses(self) -> dict[str, dict[str, NDArray[np.float64]]]:
         """For each network and seed ("seed 0"), one loss for each step."""
@@ -121,6 +126,10 @@ class Facts:
 
         result = self.result
         runs = {seed: GanRun(result.path / "runs" / str(seed) / "gan").losses() for seed in result.seeds}
+        for seed, losses in runs.items():
+            if len(losses["generator"]) != result.plan["gan"]["steps"]:
+                path = result.path / "runs" / str(seed) / "gan" / "log.jsonl"
+                raise _refusal(path, f"{len(losses['generator'])} steps")
         return {
             network: {f"seed {seed}": losses[network] for seed, losses in runs.items()}
             for network in ("generator", "discriminator")
@@ -149,8 +158,8 @@ class Facts:
         """For each test set K x E x H x W x C: the same places of every stage's show the same latents."""
         path, classes = self.result.path / "examples.npz", len(self.class_names)
         images, names = read_npz(stored(path), ("images", "sets"))
-        one_each = images.ndim == 6 and images.shape[:2] == (len(self.result.tests), classes) and images.shape[2]
-        if not one_each or images.dtype != np.uint8 or images.shape[5] not in (1, 3):
+        one_each = images.shape[:2] == (len(self.result.tests), classes) and 0 not in images.shape[2:3]
+        if not one_each or images.shape[3:] != self._image_shape or images.dtype != np.uint8:
             raise _refusal(path, f"images of shape {images.shape} and type {images.dtype}")
         if names.shape != (len(images),) or set(names.tolist()) != set(self.result.tests):
             raise _refusal(path, "images of other sets")
@@ -162,7 +171,7 @@ class Facts:
         stages, path = self.result.stages, self.result.path / "map.npz"
         reference, *others = read_npz(stored(path), ("real", *stages))
         for points in (reference, *others):
-            if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind != "f" or not np.isfinite(points).all():
+            if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not _are_small(points):
                 raise _refusal(path, f"positions of shape {points.shape} and type {points.dtype}")
         return SharedMap(reference, dict(zip(stages, others, strict=True)))
 
@@ -184,8 +193,8 @@ class Facts:
         found = {}
         for name, points in self.points.items():
             images, labels = read_npz(stored(path), (name, f"labels {name}"))
-            _require_pictures(path, images, len(points))
-            if labels.shape != (len(points),) or not all(0 <= label < len(self.class_names) for label in labels):
+            _require_pictures(path, images, (len(points), *self._image_shape))
+            if labels.shape != (len(points),) or not np.isin(labels, np.arange(len(self.class_names))).all():
                 raise _refusal(path, f"labels of {name} that do not fit its points")
             found[name] = Pictures(images, labels)
         return found
@@ -203,10 +212,11 @@ class Facts:
         generated, nearest, nearness, distance = read_npz(
             stored(path), ("generated", "nearest", "nearness", "distance")
         )
+        for numbers in (nearness, distance):
+            if numbers.shape != generated.shape[:1] or not len(numbers) or not _are_small(numbers):
+                raise _refusal(path, f"numbers of shape {numbers.shape} and type {numbers.dtype}")
         for images in (generated, nearest):
-            _require_pictures(path, images, len(nearness))
-        if not nearness.shape == distance.shape == (len(generated),) or generated.shape != nearest.shape:
-            raise _refusal(path, "arrays that do not fit together")
+            _require_pictures(path, images, (len(nearness), *self._image_shape))
         return Neighbours(generated, nearest, nearness, distance)
 
     @cached_property
@@ -242,9 +252,14 @@ class Facts:
                 yield Confusion(case.classifier, case.test, recipe, counts)
 
 
-def _require_pictures(path: Path, images: NDArray[np.uint8], count: int) -> None:
-    if images.ndim != 4 or images.dtype != np.uint8 or len(images) != count or images.shape[3] not in (1, 3):
-        raise _refusal(path, f"images of shape {images.shape} and type {images.dtype}, and {count} of something else")
+def _require_pictures(path: Path, images: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
+    if images.shape != shape or images.dtype != np.uint8:
+        raise _refusal(path, f"images of shape {images.shape} and type {images.dtype} instead of {shape} and uint8")
+
+
+def _are_small(numbers: NDArray[np.generic]) -> bool:
+    """Whether all are numbers that a figure can show; positions on a map and grey levels are below some hundred."""
+    return numbers.dtype.kind == "f" and bool(np.less(np.abs(numbers), 1e9).all())
 
 
 def _refusal(path: Path, found: str) -> InputError:

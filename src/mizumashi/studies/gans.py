@@ -9,6 +9,7 @@ import torch
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import map_npz
 from mizumashi.data.readers import open_images
+from mizumashi.errors import InputError
 from mizumashi.gan.footprint import fitting, training_seconds
 from mizumashi.gan.training import device_of
 from mizumashi.progress import Progress
@@ -89,17 +90,25 @@ class Gans:
 
     def sets(self, seed: int) -> dict[int, LabelledImages]:
         """The sets that a seed's GAN has drawn, by stage: see `kept_sets`."""
-        return kept_sets(self.folder, seed, self.plan.config.gan.stages)
+        return kept_sets(self.plan, self.folder, seed, self.plan.config.gan.stages)
 
 
-def kept_sets(study: Path, seed: int, steps: Iterable[int]) -> dict[int, LabelledImages]:
+def kept_sets(plan: Plan, study: Path, seed: int, steps: Iterable[int]) -> dict[int, LabelledImages]:
     """The sets of these stages, left on disk, so that memory does not grow with the number of stages.
 
     Raises:
-        InputError: a file is missing or damaged: opening it whole checks it first.
+        InputError: a file is missing, damaged or of other images than the plan's: opening it whole checks it first.
     """
-    paths = {step: set_path(study, seed, step) for step in steps}
-    return {
-        step: replace(open_images(stored(path)), images=map_npz(path, "images"), name=f"gan@{step}")
-        for step, path in paths.items()
-    }
+    return {step: _kept_set(plan, set_path(study, seed, step), seed, step) for step in steps}
+
+
+def _kept_set(plan: Plan, path: Path, seed: int, step: int) -> LabelledImages:
+    found, labels = open_images(stored(path)), plan.generated_labels(plan.training(seed).real)
+    expected = [*labels, *plan.source.test.labels.tolist()]
+    alike = all(getattr(found, what) == getattr(plan.source, what) for what in ("size", "channels", "class_names"))
+    if not alike or found.test_start != len(labels) or found.labels.tolist() != expected:
+        raise InputError(
+            f"{path}: found images of other sizes, labels or parts than this study draws; expected {len(expected)} as "
+            f"in {plan.source.name}; remove it, and the study's command draws it again"
+        )
+    return replace(found, images=map_npz(path, "images"), name=f"gan@{step}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mizumashi import files
 from mizumashi.data.npz import read_npz
 from mizumashi.errors import InputError
+from mizumashi.layout import STUDY
 from mizumashi.measure.distances import TwoSample
 from mizumashi.measure.statistics import Interval, gain_estimates, t_interval
 from mizumashi.schema import from_json
@@ -56,6 +57,7 @@ class StudyResult:
             InputError: the folder holds no finished study.
         """
         folder = Path(path)
+        STUDY.require_plain(folder)
         if not (folder / "results.json").is_file():
             raise InputError(
                 f"found no finished study in {folder}; expected results.json; "
@@ -147,9 +149,9 @@ class StudyResult:
         Raises:
             InputError: their file is missing or damaged.
         """
-        path = self.path / "labels.npz"
+        path, count = self.path / "labels.npz", self.cells[0].scores[test].count
         (labels,) = read_npz(stored(path), (f"test{self.tested.index(test)}",))
-        if labels.ndim != 1 or not len(labels) or not _within((labels,), len(self.plan["source"]["class_names"])):
+        if not count or labels.shape != (count,) or not _within((labels,), len(self.plan["source"]["class_names"])):
             raise InputError(
                 f"{path}: found other labels than the study's; remove it, and the study's command makes it again"
             )
@@ -246,4 +248,4 @@ class StudyResult:
 
 def _within(arrays: tuple[NDArray[np.int64], ...], classes: int) -> bool:
     """Whether all are labels of that many classes."""
-    return all(each.min() >= 0 and each.max() < classes for each in arrays)
+    return all(each.dtype.kind in "iu" and each.min() >= 0 and each.max() < classes for each in arrays)

@@ -19,6 +19,7 @@ from mizumashi.gan.training import train
 from mizumashi.layout import SEED
 from mizumashi.progress import Progress
 from mizumashi.schema import from_json
+from mizumashi.stored import stored
 
 ORPHAN_ENDS = 20.0
 """Seconds in which a process whose study was killed has surely ended."""
@@ -98,7 +99,9 @@ class GanTask:
             torch.set_num_threads(before)
 
     def _perform(self, progress: Progress) -> None:
-        labels, class_names, drawn, tested = read_npz(self._inputs, ("labels", "class_names", "drawn", "tested"))
+        labels, class_names, drawn, tested = read_npz(
+            stored(self._inputs), ("labels", "class_names", "drawn", "tested")
+        )
         names = [str(name) for name in class_names]
         real = LabelledImages.from_arrays(map_npz(self._inputs, "images"), labels, names, self.name)
         run = train(
