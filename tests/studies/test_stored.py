@@ -142,7 +142,7 @@ def test_what_is_no_regular_file_is_refused_wherever_it_stands(
 ):
     """In each place another kind, in turn; where a command comes twice, two in each."""
     folder = next(word for word in COMMANDS[command].split()[::-1] if word in ("study", "run", "half"))
-    places = sorted((home / folder).rglob("*"))
+    places = sorted((home / folder).rglob("*"))[:: 4 if command == "take up" else 1]  # it opens sets each time
     kinds = islice(cycle(KINDS), first, None)
     for path in places:
         make, found = KINDS[next(kinds) if path.is_file() else "pipe"]
