@@ -217,18 +217,38 @@ def test_each_command_says_truly_what_a_stop_leaves(
     assert contents(tmp_path) == {}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_saves_a_checkpoint_and_exits_with_130(pictures: Path, tmp_path: Path, number: signal.Signals):
-    command = ["train", str(pictures), "--out", str(tmp_path / "run"), *TINY, "--steps", "100000", "--snapshots", "1"]
-    process = subprocess.Popen([sys.executable, "-m", "mizumashi", *command], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "run" / "log.jsonl").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "the same command goes on" in said
-    assert (tmp_path / "run" / "checkpoint" / "state.safetensors").exists()
+def test_a_signal_saves_a_checkpoint_and_exits_with_130(pictures: Path, tmp_path: Path):
+    """Three processes at a time: most of it is the seconds that they take to start."""
+    numbers, processes = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), []
+    command = [
+        sys.executable,
+        "-m",
+        "mizumashi",
+        "train",
+        str(pictures),
+        *TINY,
+        "--steps",
+        "100000",
+        "--snapshots",
+        "1",
+    ]
+    for number in numbers:
+        run = ["--out", str(tmp_path / number.name)]
+        processes.append(subprocess.Popen([*command, *run], stderr=subprocess.PIPE, text=True))
+    try:
+        deadline = time.monotonic() + 60
+        for number, process in zip(numbers, processes, strict=True):
+            while not (tmp_path / number.name / "log.jsonl").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            process.send_signal(number)
+        for number, process in zip(numbers, processes, strict=True):
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 130
+            assert "the same command goes on" in said
+            assert (tmp_path / number.name / "checkpoint" / "state.safetensors").exists()
+    finally:
+        for process in processes:
+            process.kill()
 
 
 @pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])

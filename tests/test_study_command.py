@@ -18,7 +18,7 @@ from mizumashi.side_by_side import at_once
 from mizumashi.studies.results import StudyResult
 
 SMALL = GanConfig(snapshots=(100,), steps=100, batch_size=8, latent_size=8, widths=(4, 8, 8))
-STEPS = 1150
+STEPS = 600
 """So many that the study does not do the GANs itself, but starts processes for them."""
 
 COMMAND = f"--steps {STEPS} --snapshots 100 {STEPS} --batch-size 8 --latent-size 8 --widths 4 8 8".split()

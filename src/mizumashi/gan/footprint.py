@@ -53,7 +53,7 @@ def training_seconds(images: LabelledImages, config: GanConfig) -> float:
     """Some seconds that training takes on one core: a guess, to tell the short from the long.
 
     A step multiplies some four times as many numbers as one pass forward through both networks does; a core multiplies
-    some 5e10 a second, and spends some 3 milliseconds of each step on other things.
+    some 5e10 a second, and spends some 6 milliseconds of each step on other things.
 
     Example:
         >>> import numpy as np
@@ -76,7 +76,7 @@ def training_seconds(images: LabelledImages, config: GanConfig) -> float:
             layer.register_forward_hook(note)
         labels = torch.zeros(config.batch_size, dtype=torch.int64)
         discriminator(generator(torch.zeros(config.batch_size, shape.latent_size), labels), labels)
-    return config.steps * (4 * sum(products) / 5e10 + 0.003)
+    return config.steps * (4 * sum(products) / 5e10 + 0.006)
 
 
 def require_memory(images: LabelledImages, config: GanConfig) -> None:
