@@ -52,6 +52,11 @@ def sole_user(folder: Path, kind: Layout, *, wait: float = 0) -> Iterator[None]:
     """
     layout.require_own_way(folder)
     folder = layout.resolved(folder)
+    if str(folder).encode("utf-8", "replace").decode() != str(folder):
+        raise InputError(
+            f"found the folder {folder}, whose name is no text in UTF-8; expected text, since weights are kept below; "
+            "choose another --out"
+        )
     lock = folder / LOCK
     _own_text(lock)
     if not (folder / kind.first).exists() and not (folder.is_dir() and kind.is_begun(folder)):
