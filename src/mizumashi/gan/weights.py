@@ -39,6 +39,7 @@ def require_usable(tensors: Mapping[str, Tensor]) -> None:
     """Raise `ValueError` if a number of a stored state is one that no training leaves: networks would draw nothing.
 
     Example:
+        >>> import torch
         >>> require_usable({"layer.bias": torch.tensor([0.5, float("nan")])})
         Traceback (most recent call last):
             ...
