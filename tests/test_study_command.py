@@ -17,14 +17,13 @@ from mizumashi.gan.training import train
 from mizumashi.side_by_side import at_once
 from mizumashi.studies.results import StudyResult
 
-SMALL = GanConfig(snapshots=(100,), steps=100, batch_size=8, latent_size=8, widths=(4, 8, 8))
+SMALL = GanConfig(snapshots=(20,), steps=20, batch_size=8, latent_size=8, widths=(4, 8, 8))
 STEPS = 600
 """So many that the study does not do the GANs itself, but starts processes for them."""
 
-COMMAND = f"--steps {STEPS} --snapshots 100 {STEPS} --batch-size 8 --latent-size 8 --widths 4 8 8".split()
+COMMAND = f"--steps {STEPS} --snapshots 20 {STEPS} --batch-size 8 --latent-size 8 --widths 4 8 8".split()
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", pytest.param("32-true", marks=pytest.mark.slow)])
 def test_two_seeds_train_in_processes_of_their_own_to_a_finished_report(tmp_path: Path, precision: Precision):
     if at_once() < 2:
         pytest.skip("one core: GANs train one after the other")
@@ -52,7 +51,7 @@ def test_two_seeds_train_in_processes_of_their_own_to_a_finished_report(tmp_path
     assert str(result.verdict.cases[0].sentence) in (folder / "report.md").read_text()
     assert (folder / "report.html").stat().st_size > 100_000
     for seed in result.seeds:
-        ours = folder / "runs" / str(seed) / "gan" / "snapshots" / "step-000100.safetensors"
+        ours = folder / "runs" / str(seed) / "gan" / "snapshots" / "step-000020.safetensors"
         assert ours.read_bytes() == snapshot_of(seed, precision, tmp_path / f"alone {seed}")
 
 
@@ -71,7 +70,7 @@ def workers_until_the_end_of(process: subprocess.Popen[bytes]) -> int:
 
 
 def snapshot_of(seed: int, precision: Precision, folder: Path) -> bytes:
-    """What the same GAN is after 100 steps when it is trained here, by itself, on as many threads."""
+    """What the same GAN is after 20 steps when it is trained here, by itself, on as many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, at_once() // 2))
     try:
@@ -79,4 +78,4 @@ def snapshot_of(seed: int, precision: Precision, folder: Path) -> bytes:
         run = train(open_images("digits"), folder, config, accelerator="cpu")
     finally:
         torch.set_num_threads(before)
-    return run.snapshot(100).path.read_bytes()
+    return run.snapshot(20).path.read_bytes()
