@@ -151,7 +151,16 @@ def _nothing_is_trained() -> Iterator[None]:
         for maker in (*makers, "measures.shared_map"):
             stack.enter_context(patch(f"mizumashi.studies.{maker}", refuse))
         stack.enter_context(patch("mizumashi.gan.training._Training._step", refuse))
+        stack.enter_context(patch("mizumashi.gan.footprint.training_bytes", _counted_once()))
         yield
+
+
+@cache
+def _counted_once() -> Callable[..., int]:
+    """`training_bytes`, for each shape only once: it takes longer than reading most files."""
+    from mizumashi.gan.footprint import training_bytes
+
+    return cache(training_bytes)
 
 
 _CHANGES = {
