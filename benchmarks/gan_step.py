@@ -21,7 +21,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.networks import Discriminator, Generator, Shape
 from mizumashi.gan.run import GanRun
-from mizumashi.gan.training import _Training, describe
+from mizumashi.gan.training import _Training, record_of
 from mizumashi.memory import keep_freed_memory
 
 LEVERS = {
@@ -99,7 +99,7 @@ def library_step(precision: str, folder: Path):
     random = np.random.default_rng(0)
     images = LabelledImages.from_arrays(random.integers(0, 256, (2048, 28, 28)), np.arange(2048) % 10)
     config = replace(GanConfig(), precision=precision)
-    return _Training(images, GanRun.begin(folder / "run", describe(images, config)), config, "cpu")._step
+    return _Training(images, GanRun.begin(folder / "run", record_of(images, config)), config, "cpu")._step
 
 
 def measure(variant: str) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mizumashi.measure.statistics import t_interval
 from mizumashi.report.tables import spread
+from mizumashi.studies.record import PlanRecord
 from mizumashi.studies.results import StudyResult
 from mizumashi.text import markdown_table
 
@@ -123,7 +124,7 @@ def main() -> None:
     plan = result.plan
     rows = [[claim, "held" if held else "did not hold", numbers] for claim, held, numbers in claims(result)]
     print((HERE / "head.md").read_text(encoding="utf-8"))
-    print(f"{len(result.seeds)} seeds; {plan['target']['count']} FaxOCR images; {versions(plan)}.\n")
+    print(f"{len(result.seeds)} seeds; {plan.target.count} FaxOCR images; {versions(plan)}.\n")
     prose = markdown_table(["claim", "here", "numbers"], rows).replace("---:", ":---")
     print(f"## The claims\n\n{prose}\n")
     for number, name in enumerate(("accuracy", "loss"), start=1):
@@ -132,9 +133,9 @@ def main() -> None:
     print((HERE / "tail.md").read_text(encoding="utf-8"), end="")
 
 
-def versions(plan: dict) -> str:
+def versions(plan: PlanRecord) -> str:
     """The versions that made the numbers."""
-    return "; ".join(", ".join(f"{name} {number}" for name, number in used.items()) for used in plan["versions"])
+    return "; ".join(", ".join(f"{name} {number}" for name, number in used.items()) for used in plan.versions)
 
 
 if __name__ == "__main__":

@@ -93,12 +93,12 @@ def harm(result: StudyResult, name: str) -> list[list[str]]:
 def section(name: str, result: StudyResult) -> str:
     """A study: what it did, its tables, and the verdict as the tool printed it."""
     plan = result.plan
-    target = f"; {plan['target']['count']} of {plan['target']['name']}" if plan["target"] else ""
+    target = f"; {plan.target.count} of {plan.target.name}" if plan.target else ""
     test_count = result.cells[0].scores[result.tested[0]].count
     parts = [
         f"## {STUDIES[name]}",
         f"`{name}`: {len(result.seeds)} seeds with a GAN each, tested on {test_count} images of "
-        f"{plan['source']['name']}{target}.",
+        f"{plan.source.name}{target}.",
     ]
     if result.choices:
         parts.append("\n".join(f"- {sentence}" for sentence in choices(result, str)))

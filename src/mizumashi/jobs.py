@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mizumashi import files, locks
+from mizumashi import locks
 from mizumashi.data.catalog import NAMES
 from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.data.overlap import require_unseen
@@ -19,8 +19,9 @@ from mizumashi.errors import InputError
 from mizumashi.gan.config import CHECKPOINT_EVERY
 from mizumashi.layout import STUDY
 from mizumashi.progress import Progress, silent
+from mizumashi.schema import to_json
 from mizumashi.studies.config import MOST_SEEDS, StudyConfig
-from mizumashi.studies.plan import Plan, planned_config
+from mizumashi.studies.plan import Plan
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.regime import split_target
 from mizumashi.studies.results import StudyResult
@@ -33,6 +34,9 @@ _log = logging.getLogger("mizumashi")
 
 TEST_SHARE = 0.2
 """What a study keeps for testing where the source has no test part of its own."""
+
+ROLES = ("source", "target", "few")
+"""The sets of a plan, as its record has them."""
 
 SAME_NAME = " (target)"
 """What is added to a target's name where it is the source's."""
@@ -132,17 +136,18 @@ def training_set(
     from mizumashi.studies.run import material_of
 
     result, chosen = _chosen(study, recipe)
-    with files.expect_undamaged(result.path / "results.json", "the study's command writes it again"):
-        config = planned_config(result.plan)
-        origins = [Path(name) if name and Path(name).is_absolute() else name for name in result.plan["origins"]]
+    config = result.plan.config
+    origins = [Path(name) if name and Path(name).is_absolute() else name for name in result.plan.origins]
     given = [mine if mine is not None else theirs for mine, theirs in zip((images, target), origins, strict=True)]
-    roles = ("source", "target", "few") if result.plan["few"] else ("source",)  # else no target image is in any recipe
+    roles = ROLES if result.plan.few else ROLES[:1]  # else no target image is in any recipe
     for role, option, found in zip(("source", "target"), ("--images", "--target"), given, strict=True):
         if role in roles and found is None:
             raise InputError(f"{result.path}: found a {role} that has no path; expected its images again ({option})")
+    assert given[0] is not None
     plan = _plan(given[0], given[1] if "target" in roles else None, config, data_dir)
-    described = plan.describe_images()  # of classifiers, a file's words are never imported
-    there, here = ({role: each[role] for role in roles} for each in (result.plan, described))
+    # Of classifiers, a file's words are never imported.
+    here = {role: record and to_json(record) for role, record in zip(roles, plan.image_records(), strict=False)}
+    there = {role: record and to_json(record) for role in roles for record in [getattr(result.plan, role)]}
     if differing := differences(there, here, ignore=[f"{role}.name" for role in roles]):
         raise InputError(
             f"found other images than the study's: {'; '.join(differing)}; expected its {' and '.join(roles[:2])} as "

@@ -4,7 +4,7 @@ A configuration checks itself when it is made, be it by Python, from JSON or by 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -54,8 +54,29 @@ def require_fields(value: Any, ranges: Ranges | None = None, *, options: bool = 
                 raise InputError(f"found {name} {number}; expected {least} to {most}{option}")
 
 
+def to_json(value: Any) -> dict[str, Any]:
+    """A dataclass as JSON reads it back: objects by field name, lists for tuples.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Config:
+        ...     widths: tuple[int, ...] = (1, 2)
+        >>> to_json(Config())
+        {'widths': [1, 2]}
+    """
+    made: dict[str, Any] = _listing(asdict(value))
+    return made
+
+
+def _listing(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listing(each) for key, each in value.items()}
+    return [_listing(each) for each in value] if isinstance(value, tuple | list) else value
+
+
 def from_json(kind: type[Kind], value: Any) -> Kind:
-    """A dataclass from what `dataclasses.asdict` and JSON made of it; fields that are missing have their default.
+    """A dataclass from what `to_json` made of it; fields that are missing have their default.
 
     Raises:
         ValueError: a field is unknown, missing without a default, or of another kind than its annotation says.
@@ -89,10 +110,16 @@ def _made(hint: Any, value: Any, where: str) -> Any:
         except InputError as error:  # it speaks of options; in JSON there are none
             raise ValueError(f"{where}: {error}") from error
         return made
+    arguments = get_args(hint)
     if get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(value)
+        each = [arguments[0]] * len(value) if arguments[-1] is ... else arguments
+        if len(each) != len(value):
+            raise ValueError(f"{where} has {len(value)} members")
+        return tuple(_made(*pair, f"{where}.{place}") for place, pair in enumerate(zip(each, value, strict=True)))
     if get_origin(hint) is dict and isinstance(value, dict):
-        return {key: _made(get_args(hint)[1], each, f"{where}.{key}") for key, each in value.items()}
+        return {key: _made(arguments[1], each, f"{where}.{key}") for key, each in value.items()}
+    if get_origin(hint) in (Union, UnionType) and isinstance(value, dict):
+        return _made(next((one for one in arguments if is_dataclass(one)), Any), value, where)
     return value
 
 
@@ -105,6 +132,8 @@ def _hints(kind: Any) -> dict[str, Any]:
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value is what an annotation says."""
     of, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
     if of is Literal:
         return isinstance(value, str) and value in arguments
     if of in (Union, UnionType):

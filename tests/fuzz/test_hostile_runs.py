@@ -14,6 +14,7 @@ from targets import READERS
 from mizumashi import files
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
+from mizumashi.gan.config import GanConfig
 from mizumashi.gan.run import GanRun
 from mizumashi.progress import silent
 from mizumashi.report.page import draw
@@ -77,12 +78,19 @@ def test_a_run_that_no_program_can_have_made_is_refused(tmp_path: Path, keys: tu
     assert str(tmp_path) in refusal(GanRun, tmp_path)
 
 
-@pytest.mark.parametrize("key", ["precision", "latent_size", "widths", "snapshots"])
-def test_a_run_that_lacks_a_setting_is_refused(tmp_path: Path, key: str):
+@pytest.mark.parametrize("key", ["objective", "latent_size", "widths"])
+def test_a_setting_that_an_older_run_does_not_know_has_its_default(tmp_path: Path, key: str):
     document = json.loads(READERS["config.json"].seeds()[0])
     del document["config"][key]
     (tmp_path / "config.json").write_text(json.dumps(document))
-    assert f"KeyError: '{key}'" in refusal(GanRun, tmp_path)
+    assert getattr(GanRun(tmp_path).record.config, key) == getattr(GanConfig(), key)
+
+
+def test_a_run_of_no_certain_precision_is_refused(tmp_path: Path):
+    document = json.loads(READERS["config.json"].seeds()[0])
+    del document["config"]["precision"]
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    assert "the precision is none" in refusal(GanRun, tmp_path)
 
 
 @pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": 1e999}', '["\\ud800"]', "[" * 10**5])
@@ -135,12 +143,13 @@ def test_results_that_are_none_are_refused(tmp_path: Path, keys: tuple[str | int
 def test_measures_that_are_none_are_refused(tmp_path: Path, content: str):
     path = tmp_path / "distances.json"
     path.write_text(content)
-    (tmp_path / "neighbours.npz").touch()  # what is measured along with copies is there
+    (neighbours := tmp_path / "neighbours.npz").touch()  # what is measured along with copies is there
     material = Material(0, seeds.pets().train, {}, {})
     line = refusal(measure_distances, material, path, silent)
     assert "remove it to measure again" in line
     if not content.startswith('{"gan'):
-        assert "remove it to measure again" in refusal(measure_copies, material, seeds.pets().test, path, silent)
+        line = refusal(measure_copies, material, seeds.pets().test, path, neighbours, silent)
+        assert "remove it to measure again" in line
 
 
 @pytest.mark.parametrize("change", ["shape", "missing", "renamed"])

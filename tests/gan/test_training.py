@@ -339,7 +339,7 @@ def test_auto_takes_bfloat16_where_it_is_fast_and_the_run_says_so(
 ):
     taken: Precision = "bf16-mixed" if bfloat16_is_fast else "32-true"
     auto = train(blobs, tmp_path / "auto", replace(TINY, precision="auto"), accelerator="cpu")
-    assert auto.description["config"]["precision"] == auto.snapshot().precision == taken
+    assert auto.record.config.precision == auto.snapshot().precision == taken
     train(blobs, tmp_path / "named", replace(TINY, precision=taken), accelerator="cpu")
     assert tree(tmp_path / "auto") == tree(tmp_path / "named")
 

@@ -12,7 +12,7 @@ from mizumashi.gan.config import GanConfig
 from mizumashi.gan.presets import PRESETS
 from mizumashi.report.command import repeating_command
 from mizumashi.studies.config import Regime, StudyConfig
-from mizumashi.studies.plan import Plan, planned_config
+from mizumashi.studies.plan import Plan
 
 PART = LabelledImages.from_arrays(np.zeros((4, 16, 16), np.uint8), [0, 1, 0, 1], ["a b", "$(reboot)"])
 SOURCE = LabelledImages.from_parts(PART, PART, name="pets")
@@ -51,24 +51,24 @@ CONFIGS = {
 def test_the_command_asks_for_the_same_study(name: str, bfloat16_is_fast: bool):
     config, options = CONFIGS[name]
     plan = Plan(SOURCE, SOURCE.test.renamed("others"), None, config, ("/sets/my pets", "faxocr"))
-    words = shlex.split(repeating_command(plan.describe()))
+    words = shlex.split(repeating_command(plan.record()))
     assert words[:5] == ["mizumashi", "study", "/sets/my pets", "--target", "faxocr"]
     if options is not None:
         assert words[5:] == options.split()
     command = parse(words[1:])
     again = replace(plan, config=command.config)  # type: ignore[union-attr]
-    assert again.describe() == plan.describe()
-    assert planned_config(again.describe()) == planned_config(plan.describe())
+    assert again.record() == plan.record()
+    assert again.record().config == plan.record().config
 
 
 def test_arrays_have_no_name():
     plan = Plan(SOURCE, None, None, StudyConfig(GAN))
-    assert repeating_command(plan.describe()) == "mizumashi study IMAGES --precision 32-true"
+    assert repeating_command(plan.record()) == "mizumashi study IMAGES --precision 32-true"
 
 
 @pytest.mark.parametrize("origin", ["--help\n; reboot", "--out=/elsewhere", "-x"])
 def test_an_origin_is_no_option(origin: str):
     plan = Plan(SOURCE, SOURCE.test.renamed("others"), None, StudyConfig(GAN), (origin, origin))
-    command = parse(shlex.split(repeating_command(plan.describe()))[1:])
+    command = parse(shlex.split(repeating_command(plan.record()))[1:])
     assert (command.images, command.target) == (f"./{origin}",) * 2  # type: ignore[union-attr]
     assert command.out is None  # type: ignore[union-attr]

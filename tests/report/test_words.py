@@ -1,10 +1,22 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mizumashi.data.images import LabelledImages
+from mizumashi.data.split import stratified_split
 from mizumashi.measure.comparisons import compare_all
 from mizumashi.report.words import _mixed, _settings, accuracy_note, spread_note, verdict_note
+from mizumashi.studies.config import Regime, StudyConfig
+from mizumashi.studies.plan import Plan
+from mizumashi.studies.record import PlanRecord
 from mizumashi.studies.verdict import Case, Verdict
+
+
+@pytest.fixture(scope="module")
+def record(blobs: LabelledImages) -> PlanRecord:
+    return Plan(stratified_split(blobs, 0.5, seed=0), None, None, StudyConfig()).record()
 
 
 def note(seeds: int, comparisons: int, labels: NDArray[np.int64] | None = None) -> str:
@@ -35,13 +47,13 @@ def test_a_setting_that_is_left_open_is_not_shown():
         (True, False, "the size of the largest"),
     ],
 )
-def test_the_report_says_what_mixed_sets_are(balance: bool, grow: bool, expected: str):
-    assert expected in _mixed({"regime": {"balance": balance}, "grow": grow})
+def test_the_report_says_what_mixed_sets_are(record: PlanRecord, balance: bool, grow: bool, expected: str):
+    assert expected in _mixed(replace(record, regime=Regime(balance=balance), grow=grow))
 
 
 @pytest.mark.parametrize("seeds", [1, 6])
 @pytest.mark.parametrize("balance", [False, True])
-def test_notes_say_where_every_class_counts_alike(balance: bool, seeds: int):
-    plan = {"regime": {"balance": balance}, "seeds": seeds}
+def test_notes_say_where_every_class_counts_alike(record: PlanRecord, balance: bool, seeds: int):
+    plan = replace(record, regime=Regime(balance=balance), seeds=seeds)
     for note_of in (spread_note, accuracy_note):
         assert note_of(plan).startswith("Every class counts alike. ") is balance

@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save
 from mizumashi.cli import main
 from mizumashi.data.readers import open_images
 from mizumashi.gan.training import train
-from mizumashi.studies.plan import planned_config
+from mizumashi.schema import from_json
+from mizumashi.studies.record import PlanRecord
 
 OPTIONS = (
     "--steps 4 --snapshots 2 4 --widths 8 8 8 --batch-size 16 --latent-size 8 --precision 32-true --accelerator cpu"
@@ -38,7 +39,7 @@ def stopped(sent: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             raise KeyboardInterrupt
 
     gan = tmp_path_factory.mktemp("stopped") / "half"
-    config = planned_config(json.loads((sent / "study" / "plan.json").read_text())).gan
+    config = from_json(PlanRecord, json.loads((sent / "study" / "plan.json").read_text())).gan
     with pytest.raises(KeyboardInterrupt):
         train(open_images(sent / "source.npz"), gan, config, accelerator="cpu", progress=stop)
     return gan
@@ -257,6 +258,21 @@ def arrays(**changes: Callable[[Any], Any]) -> Callable[[Path], None]:
     return write
 
 
+def numbers(*keys: str, **changes: object) -> Callable[[Path], None]:
+    """Changes numbers of a JSON file, below the keys; None removes one."""
+
+    def write(path: Path) -> None:
+        whole = found = json.loads(path.read_text())
+        for key in keys:
+            found = found[key]
+        found.update(changes)
+        for name in [name for name, value in changes.items() if value is None]:
+            del found[name]
+        path.write_text(json.dumps(whole))
+
+    return write
+
+
 LOG, MAP, EXAMPLES, NEIGHBOURS = "runs/0/gan/log.jsonl", "map.npz", "examples.npz", "runs/0/neighbours.npz"
 SET = "runs/0/sets/gan@4.npz"
 
@@ -290,6 +306,13 @@ SET = "runs/0/sets/gan@4.npz"
         ("recipe", SET, arrays(images=lambda images: images[:, :8, :8])),
         ("recipe", SET, arrays(test_start=lambda start: start - 1)),
         ("take up", SET, arrays(labels=lambda labels: labels[::-1])),
+        ("report", "results.json", numbers("copies", share=None)),
+        ("report", "results.json", numbers("copies", p_value="0")),
+        ("report", "results.json", numbers("copies", share=1e9)),
+        ("report", "results.json", numbers("plan", "gan", objective="hinge")),
+        ("report", "results.json", numbers("plan", "source", class_names=None)),
+        ("take up", "runs/0/copies.json", numbers(count=None)),
+        ("take up", "plan.json", numbers("source", size=[28])),
     ],
 )
 def test_damage_is_blamed_on_the_file_that_has_it(

@@ -29,7 +29,7 @@ from mizumashi.studies.cell import Cells
 from mizumashi.studies.classifiers import softmax
 from mizumashi.studies.config import Regime, StudyConfig
 from mizumashi.studies.material import Material
-from mizumashi.studies.measures import write_map_images
+from mizumashi.studies.measures import keep_pictures
 from mizumashi.studies.plan import Plan, begin
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.results import StudyResult
@@ -244,7 +244,7 @@ def test_pictures_that_are_all_alike_can_be_read_again(tmp_path: Path):
     labels = np.arange(700) % 3
     alike = LabelledImages.from_arrays(np.zeros((700, 64, 64, 3), np.uint8), labels, ["a", "b", "c"])
     material = Material(0, alike, {4: alike}, {"gan@4": alike})
-    write_map_images(material, tmp_path / "map-images.npz")
+    keep_pictures(material, tmp_path / "map-images.npz")
     images, found = read_npz(tmp_path / "map-images.npz", ("gan@4", "labels gan@4"))
     assert images.shape == (700, 64, 64, 3)
     assert np.bincount(found).tolist() == np.bincount(labels).tolist()
@@ -376,6 +376,20 @@ def test_more_seeds_join_the_ones_that_are_there(
     study(source, target=target, out=tmp_path / "blobs", config=replace(TINY, seeds=1))
     more = study(source, target=target, out=tmp_path / "blobs", config=TINY)
     assert more.cells == finished.cells
+
+
+def test_a_study_of_a_version_without_some_setting_is_taken_up(
+    source: LabelledImages, target: LabelledImages, tmp_path: Path, finished: StudyResult
+):
+    shutil.copytree(finished.path, tmp_path / "blobs")
+    records = dict.fromkeys((tmp_path / "blobs").rglob("config.json"), "config")
+    for path, key in (records | {tmp_path / "blobs" / "plan.json": "gan"}).items():
+        record = json.loads(path.read_text())
+        del record[key]["schedule"]
+        path.write_text(json.dumps(record))
+    again = study(source, target=target, out=tmp_path / "blobs", config=TINY)
+    assert len(records) == len(again.seeds)
+    assert again.cells == finished.cells
 
 
 def test_another_study_in_the_folder_is_refused_by_name(finished: StudyResult, source: LabelledImages):

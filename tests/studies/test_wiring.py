@@ -25,7 +25,7 @@ from mizumashi.studies.cell import Cells
 from mizumashi.studies.classifiers import Classifier, Job, cnn, softmax
 from mizumashi.studies.config import Regime, StudyConfig
 from mizumashi.studies.material import Material
-from mizumashi.studies.plan import Plan, planned_config
+from mizumashi.studies.plan import Plan
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.results import StudyResult
 
@@ -361,7 +361,7 @@ def test_whether_images_are_flipped_is_part_of_what_a_classifier_is(
         plan = Plan(source, None, None, replace(CONFIG, classifiers=(name,), flip=flip))
         (classifier,) = plan.classifiers
         flips.append(classifier.description["classical"]["flip"])
-        assert planned_config(plan.describe()).flip is flip
+        assert plan.record().config.flip is flip
     assert flips == [False, True]
 
 

@@ -1,11 +1,10 @@
-"""A GAN run on disk: its description, its log and its snapshots."""
+"""A GAN run on disk: its record, its log and its snapshots."""
 
-from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from mizumashi import files, locks
 from mizumashi.data import limits
 from mizumashi.data.card import Origin
 from mizumashi.data.image_files import png_bytes
+from mizumashi.data.record import ImagesRecord
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
@@ -24,7 +24,7 @@ from mizumashi.gan.config import SIZES, GanConfig
 from mizumashi.gan.networks import Discriminator, Generator, Shape
 from mizumashi.gan.sampling import Snapshot
 from mizumashi.layout import RUN
-from mizumashi.schema import from_json
+from mizumashi.schema import from_json, to_json
 from mizumashi.stored import stored
 
 FORMAT = 1
@@ -35,6 +35,23 @@ _STATE = "checkpoint/state.safetensors"
 
 Resume = bool | str | Path
 """Whether and from where to go on: False, True, "auto" or a run's folder (see `mizumashi.train`)."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What RUN/config.json holds: equal records mean equal runs.
+
+    Args:
+        config: the GAN's, its precision and its snapshots settled.
+        images: the training images.
+        versions: of the libraries that decide the bytes, by name.
+        format: the layout of the folder.
+    """
+
+    format: int
+    config: GanConfig
+    images: ImagesRecord
+    versions: dict[str, str]
 
 
 class GanRun:
@@ -58,24 +75,17 @@ class GanRun:
                 f"found no GAN run in {self.path}; expected a folder with config.json; "
                 "`mizumashi train IMAGES --out RUN` makes one"
             )
-        with files.expect_undamaged(self.path / "config.json", "give another folder, or train again in a new one"):
-            if self.description["format"] != FORMAT:
-                raise InputError(
-                    f"{self.path}: found a GAN run of format {self.description['format']}; expected {FORMAT}; "
-                    "use the version of mizumashi that made it"
-                )
-            _require_own(self.description)
-            _ = self.shape, self.snapshots
+        _ = self.record
 
     @classmethod
-    def begin(cls, path: Path, description: dict[str, Any], resume: Resume = "auto") -> "GanRun":
-        """Start a run in a new folder, or take up the run of this description that is already there.
+    def begin(cls, path: Path, record: RunRecord, resume: Resume = "auto") -> "GanRun":
+        """Start a run in a new folder, or take up the run of this record that is already there.
 
         Versions may differ, and so may the images' name: their hash says whether they are the same.
 
         Args:
             path: the run's folder.
-            description: what config.json holds or shall hold.
+            record: what config.json holds or shall hold.
             resume: see `mizumashi.train`.
 
         Raises:
@@ -94,27 +104,27 @@ class GanRun:
             )
         if not isinstance(resume, bool) and resume != "auto":
             other = cls(resume)
-            other.require_same(description)
+            other.require_same(record)
             if not there:
                 files.require_new_folder(path)
             else:
-                cls(path).require_same(description)
+                cls(path).require_same(record)
             if not any((path / name).exists() for name in (_STATE, "finished.json")):
                 other.copy_to(path)  # again, where the first process was killed before it had all
         elif not there:
             files.require_new_folder(path)
-            files.write_json(path / "config.json", description)
+            files.write_json(path / "config.json", to_json(record))
         run = cls(path)
-        run.require_same(description)
+        run.require_same(record)
         locks.remove_leftovers(path, RUN)
         return run
 
-    def require_same(self, description: dict[str, Any]) -> None:
-        """Raise `InputError` that names what differs unless this run has that description."""
+    def require_same(self, record: RunRecord) -> None:
+        """Raise `InputError` that names what differs unless this run has that record."""
         ignore = ["versions"]
-        if self.description["images"].get("sha256") == description["images"]["sha256"]:
+        if self.record.images.sha256 == record.images.sha256:
             ignore.append("images.name")
-        if differing := differences(self.description, description, ignore):
+        if differing := differences(to_json(self.record), to_json(record), ignore):
             raise InputError(
                 f"found another GAN run in {self.path}: {'; '.join(differing)}; expected the same configuration "
                 "and images; choose another --out or repeat the first command"
@@ -126,7 +136,7 @@ class GanRun:
         The checkpoint is read before the log, which may be ahead of it: this run may be going on meanwhile. What the
         next step needs is written last: where it is, the copy is whole.
         """
-        planned = self.description["config"]["snapshots"]
+        planned = self.record.config.stages
         kept = [place(step) for step in planned for place in (self._snapshot_path, self._picture_path)]
         places = [self.path / _STATE, self.path / "finished.json", self.path / "log.jsonl", *kept]
         with torch.device("meta"):
@@ -134,40 +144,41 @@ class GanRun:
         most = max(checkpoint.MAX_LOG_BYTES, checkpoint.most_bytes(*networks))
         there = [place for place in places if place.exists()]
         contents = {place.relative_to(self.path): stored(place, most).read_bytes() for place in there}
-        files.write_json(path / "config.json", self.description)
+        files.write_json(path / "config.json", to_json(self.record))
         for name, content in reversed(contents.items()):
             files.write_bytes(path / name, content)
 
     @cached_property
-    def description(self) -> dict[str, Any]:
+    def record(self) -> RunRecord:
         """What config.json holds: configuration, images and versions."""
-        description: dict[str, Any] = files.read_json(stored(self.path / "config.json"))
-        return description
+        path = self.path / "config.json"
+        found = files.read_json(stored(path))
+        with files.expect_undamaged(path, "give another folder, or train again in a new one"):
+            if found["format"] != FORMAT:
+                raise InputError(
+                    f"{self.path}: found a GAN run of format {found['format']}; expected {FORMAT}; use the version of "
+                    "mizumashi that made it"
+                )
+            record = from_json(RunRecord, found)
+            _require_own(record)
+        return record
 
     @property
     def shape(self) -> Shape:
         """The networks' shape."""
-        images, config = self.description["images"], self.description["config"]
-        return Shape(
-            images["size"][0],
-            images["channels"],
-            len(images["class_names"]),
-            config["latent_size"],
-            tuple(config["widths"]),
-        )
+        images, config = self.record.images, self.record.config
+        return Shape(images.size[0], images.channels, len(images.class_names), config.latent_size, config.widths)
 
     @property
     def snapshots(self) -> list[int]:
         """The steps at which the generator was kept, so far."""
-        planned: list[int] = self.description["config"]["snapshots"]
-        return [step for step in planned if self._snapshot_path(step).exists()]
+        return [step for step in self.record.config.stages if self._snapshot_path(step).exists()]
 
     @property
     def finished(self) -> bool:
         """Whether the last step is done, and the log and every planned snapshot are there."""
-        planned = self.description["config"]["snapshots"]
         files_there = all((self.path / name).exists() for name in ("finished.json", "log.jsonl"))
-        return files_there and self.snapshots == planned
+        return files_there and self.snapshots == [*self.record.config.stages]
 
     def snapshot(self, step: int | None = None) -> Snapshot:
         """The generator at one training step, by default the last that was kept.
@@ -184,8 +195,9 @@ class GanRun:
         if step not in kept:
             listed = ", ".join(map(str, kept))
             raise InputError(f"found no snapshot at step {step} in {self.path}; expected one of: {listed}")
-        names = tuple(self.description["images"]["class_names"])
-        return Snapshot(self._snapshot_path(step), step, self.shape, names, self.description["config"]["precision"])
+        record = self.record
+        path = self._snapshot_path(step)
+        return Snapshot(path, step, self.shape, record.images.class_names, record.config.precision)
 
     def write_snapshot(self, step: int, generator: nn.Module) -> None:
         """Keep the generator as it is at `step`."""
@@ -203,7 +215,7 @@ class GanRun:
             InputError: log.jsonl is missing or damaged.
         """
         losses = np.array(checkpoint.read_log(self.path).losses).reshape(-1, 2)
-        steps = self.description["config"]["steps"]
+        steps = self.record.config.steps
         if self.finished and len(losses) != steps:
             raise InputError(
                 f"{self.path}/log.jsonl: found {len(losses)} steps; expected {steps}; the file is damaged: "
@@ -242,16 +254,16 @@ class GanRun:
             says where it comes from.
         """
         step = self.snapshot(step).step
-        config, images = self.description["config"], self.description["images"]
+        config, images, versions = self.record.config, self.record.images, self.record.versions
         return Origin(
-            title=f"gan@{step} of {images.get('name')}",
-            made=f"Drawn from a label-conditional GAN after {step} of {config['steps']} steps of training.",
+            title=f"gan@{step} of {images.name}",
+            made=f"Drawn from a label-conditional GAN after {step} of {config.steps} steps of training.",
             facts=(
                 *source_facts(images),
-                ("GAN trained with", _versions(self.description)),
-                ("seed of the GAN", str(config["seed"])),
-                ("stage", f"step {step} of {config['steps']}"),
-                ("precision", config["precision"]),
+                ("GAN trained with", ", ".join(f"{name} {number}" for name, number in versions.items())),
+                ("seed of the GAN", str(config.seed)),
+                ("stage", f"step {step} of {config.steps}"),
+                ("precision", config.precision),
                 ("drawn with", f"torch {version('torch')}, numpy {version('numpy')}"),
                 ("seed of the drawing", str(seed)),
             ),
@@ -277,13 +289,13 @@ class GanRun:
         """
         (self.path / "finished.json").unlink(missing_ok=True)
         logged = len(checkpoint.read_log(self.path).losses) if (self.path / "log.jsonl").exists() else 0
-        behind = [step for step in self.description["config"]["snapshots"] if step <= logged]
+        behind = [step for step in self.record.config.stages if step <= logged]
         if not logged or not set(behind) <= set(self.snapshots):
             self.drop_checkpoint()
 
     def finish(self) -> None:
         """Say that the last step is done, and drop the checkpoint that nobody needs any more."""
-        files.write_json(self.path / "finished.json", {"steps": self.description["config"]["steps"]})
+        files.write_json(self.path / "finished.json", {"steps": self.record.config.steps})
         self.drop_checkpoint()
 
     def drop_checkpoint(self) -> None:
@@ -299,45 +311,27 @@ class GanRun:
         return self.path / "pictures" / f"step-{step:06d}.png"
 
 
-def source_facts(images: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What a dataset card says of real images, from what `LabelledImages.describe` gave.
-
-    Of its source a study's plan also has `train`, the number of images in the training part.
-    """
-    size = " x ".join(map(str, images["size"]))
-    tested = f", {images['count'] - images['train']} of them for testing alone" if "train" in images else ""
+def source_facts(images: ImagesRecord, tested: str = "") -> tuple[tuple[str, str], ...]:
+    """What a dataset card says of real images; `tested` is what it adds about their parts."""
+    size = " x ".join(map(str, images.size))
     return (
-        ("real images", f"{images.get('name')}: {images.get('count')} images of {size} pixels{tested}"),
-        ("SHA-256 of the real images' contents", str(images.get("sha256"))),
+        ("real images", f"{images.name}: {images.count} images of {size} pixels{tested}"),
+        ("SHA-256 of the real images' contents", images.sha256),
     )
 
 
-def _versions(description: Mapping[str, Any]) -> str:
-    """The versions that a run was made with; config.json may say anything there."""
-    versions = description.get("versions")
-    return ", ".join(f"{name} {number}" for name, number in versions.items()) if isinstance(versions, dict) else "?"
+def _require_own(record: RunRecord) -> None:
+    """Raise `ValueError` unless a run of this program can have this record.
 
-
-def _require_own(description: dict[str, Any]) -> None:
-    """Raise `ValueError`, or another error, unless a run of this program can have this description.
-
-    To be called before anything is made of the description's sizes.
+    To be called before anything is made of the sizes that it states.
     """
-    images, config = description["images"], description["config"]
-    (height, width), names = images["size"], images["class_names"]
-    if not all(type(number) is int for number in (height, width, images["channels"])):
-        raise ValueError("a size is no whole number")
-    if height != width or height not in SIZES or images["channels"] not in (1, 3):
-        raise ValueError(f"no GAN draws images of {height}x{width} pixels and {images['channels']} channels")
-    if (
-        not isinstance(names, list)
-        or not all(isinstance(name, str) for name in names)
-        or not 2 <= len(set(names)) == len(names)
-    ):
+    (height, width), names = record.images.size, record.images.class_names
+    if height != width or height not in SIZES or record.images.channels not in (1, 3):
+        raise ValueError(f"no GAN draws images of {height}x{width} pixels and {record.images.channels} channels")
+    if not 2 <= len(set(names)) == len(names):
         raise ValueError("the class names are no list of different names")
-    if config["precision"] == "auto":  # a default, which training replaces
+    if record.config.precision == "auto":  # a default, which training replaces
         raise ValueError("the precision is none")
-    from_json(GanConfig, config)
     try:
         limits.require_class_names("the run", names)
     except InputError as error:  # it speaks of options; here the file is what is wrong

@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import closing, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from math import isfinite
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mizumashi import locks
 from mizumashi.data.images import LabelledImages
+from mizumashi.data.record import ImagesRecord
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
 from mizumashi.gan.board import Board
@@ -25,7 +26,7 @@ from mizumashi.gan.config import CHECKPOINT_EVERY, GanConfig, require_trainable
 from mizumashi.gan.losses import discriminator_loss, generator_loss
 from mizumashi.gan.networks import Discriminator, Generator, Shape, initialise
 from mizumashi.gan.picture import grid
-from mizumashi.gan.run import FORMAT, GanRun, Resume
+from mizumashi.gan.run import FORMAT, GanRun, Resume, RunRecord
 from mizumashi.hardware import bfloat16_is_fast
 from mizumashi.layout import RUN
 from mizumashi.progress import Progress, silent
@@ -87,9 +88,9 @@ def train(
     images = images if images.test_start is None else images.train
     require_trainable(images, config)
     config = resolved(config, accelerator)
-    description = describe(images, config)
+    record = record_of(images, config)
     with locks.sole_user(Path(out), RUN):
-        run = GanRun.begin(Path(out), description, resume)
+        run = GanRun.begin(Path(out), record, resume)
         if run.finished:
             run.drop_checkpoint()  # it may have been killed in its very last moment
         else:
@@ -99,14 +100,10 @@ def train(
     return run
 
 
-def describe(images: LabelledImages, config: GanConfig) -> dict[str, Any]:
-    """What RUN/config.json holds: equal descriptions mean equal runs."""
-    return {
-        "format": FORMAT,
-        "config": asdict(config) | {"snapshots": list(config.stages), "widths": list(config.widths)},
-        "images": images.describe(),
-        "versions": {name: version(name) for name in ("mizumashi", "torch", "numpy")},
-    }
+def record_of(images: LabelledImages, config: GanConfig) -> RunRecord:
+    """What RUN/config.json holds: equal records mean equal runs."""
+    versions = {name: version(name) for name in ("mizumashi", "torch", "numpy")}
+    return RunRecord(FORMAT, replace(config, snapshots=config.stages), ImagesRecord.of(images), versions)
 
 
 def resolved(config: GanConfig, accelerator: str) -> GanConfig:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mizumashi.errors import InputError
 from mizumashi.randomness import numpy_generator
+from mizumashi.schema import require_fields
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
@@ -21,6 +22,28 @@ FEWEST_IMAGES = 20
 _FITTED_IMAGES = 2000  # give the components
 _IMAGES_AT_ONCE = 1000
 _BYTES_AT_ONCE = 2**27  # of distances
+
+
+@dataclass(frozen=True)
+class CopyNumbers:
+    """What a study keeps of `Copies`, whose numbers they are.
+
+    Args:
+        count: of the generated images that were looked at.
+        share: see `Copies`; so are those below.
+    """
+
+    count: int
+    share: float
+    low: float
+    high: float
+    expected_share: float
+    p_value: float
+    identical: int
+
+    def __post_init__(self) -> None:
+        shares = dict.fromkeys(("share", "low", "high", "expected_share", "p_value"), (0.0, 1.0))
+        require_fields(self, {"count": (1, 10**9), "identical": (0, 10**9)} | shares)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,18 +3,18 @@
 import shlex
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from typing import Any
 
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.presets import PRESETS
 from mizumashi.studies.config import Regime, StudyConfig
-from mizumashi.studies.plan import planned_config, recipes_of
+from mizumashi.studies.plan import recipes_of
+from mizumashi.studies.record import PlanRecord
 
 UNNAMED = ("IMAGES", "TARGET")
 """What stands for a source and a target that were given as arrays: they have no name."""
 
 
-def repeating_command(plan: dict[str, Any]) -> str:
+def repeating_command(plan: PlanRecord) -> str:
     """`mizumashi study` with the options that differ from the defaults, quoted for a shell.
 
     The precision is always named, because what "auto" takes depends on the machine. The images of a study that was
@@ -22,14 +22,11 @@ def repeating_command(plan: dict[str, Any]) -> str:
 
     Args:
         plan: what plan.json holds.
-
-    Raises:
-        KeyError, TypeError, ValueError: the plan lacks something.
     """
-    config = planned_config(plan)
-    source, target = plan["origins"]
+    config = plan.config
+    source, target = plan.origins
     words = ["mizumashi", "study", _image_set(source, UNNAMED[0])]
-    if plan["target"]:
+    if plan.target:
         words += ["--target", _image_set(target, UNNAMED[1])]
     if recipes_of(replace(config, recipes=())) == recipes_of(config):
         config = replace(config, recipes=())

@@ -4,53 +4,20 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mizumashi.data.npz import read_npz
-from mizumashi.errors import InputError
 from mizumashi.gan.collapse import COLLAPSED
 from mizumashi.measure.embedding import SharedMap
 from mizumashi.measure.statistics import Interval
-from mizumashi.stored import stored
+from mizumashi.studies import arrays
+from mizumashi.studies.arrays import ImageShape, Neighbours, Pictures
 from mizumashi.studies.results import StudyResult
+from mizumashi.studies.store import Store
 
 MOST_CONFUSED = 1000
 """Of more classes there is no confusion matrix: it would take too much memory."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """The images behind the points of one set on the map.
-
-    Args:
-        images: N x H x W x C, uint8, in the order of the points.
-        labels: N.
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Neighbours:
-    """Generated images of the last stage, each with the training image that it is nearest to.
-
-    The first half are those most like a copy, the surest first; the second half were drawn at random.
-
-    Args:
-        generated: N x H x W x C, uint8.
-        nearest: the same shape.
-        nearness: N, as `mizumashi.measure.copies.Copies` has it: 0 for a copy, near 1 for none.
-        distance: N, the root mean square difference of the pixels, in grey levels.
-    """
-
-    generated: NDArray[np.uint8]
-    nearest: NDArray[np.uint8]
-    nearness: NDArray[np.float64]
-    distance: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,19 +72,22 @@ class Facts:
     @cached_property
     def class_names(self) -> list[str]:
         """The name of each label."""
-        names: list[str] = self.result.plan["source"]["class_names"]
-        return names
+        return [*self.result.plan.class_names]
 
     @property
     def equilibrium(self) -> dict[str, float]:
         """The losses where the discriminator cannot tell: D = 1/2 everywhere."""
-        generator = {"non-saturating": math.log(2), "minimax": -math.log(2)}[self.result.plan["gan"]["objective"]]
+        generator = {"non-saturating": math.log(2), "minimax": -math.log(2)}[self.result.plan.gan.objective]
         return {"generator": generator, "discriminator": 2 * math.log(2)}
 
     @property
-    def _image_shape(self) -> tuple[int, ...]:
-        source = self.result.plan["source"]
-        return (*source["size"], source["channels"])
+    def _store(self) -> Store:
+        return Store(self.result.path)
+
+    @property
+    def _image_shape(self) -> ImageShape:
+        source = self.result.plan.source
+        return (*source.size, source.channels)
 
     @cached_property
     def losses(self) -> dict[str, dict[str, NDArray[np.float64]]]:
@@ -125,11 +95,10 @@ class Facts:
         from mizumashi.gan.run import GanRun
 
         result = self.result
-        runs = {seed: GanRun(result.path / "runs" / str(seed) / "gan").losses() for seed in result.seeds}
+        runs = {seed: GanRun(self._store.gan(seed)).losses() for seed in result.seeds}
         for seed, losses in runs.items():
-            if len(losses["generator"]) != result.plan["gan"]["steps"]:
-                path = result.path / "runs" / str(seed) / "gan" / "log.jsonl"
-                raise _refusal(path, f"{len(losses['generator'])} steps")
+            if len(losses["generator"]) != result.plan.gan.steps:
+                raise arrays.refusal(self._store.gan(seed) / "log.jsonl", f"{len(losses['generator'])} steps")
         return {
             network: {f"seed {seed}": losses[network] for seed, losses in runs.items()}
             for network in ("generator", "discriminator")
@@ -141,9 +110,9 @@ class Facts:
         from mizumashi.gan.run import GanRun
 
         result = self.result
-        by_seed = {seed: GanRun(result.path / "runs" / str(seed) / "gan").variation() for seed in result.seeds}
+        by_seed = {seed: GanRun(self._store.gan(seed)).variation() for seed in result.seeds}
         rows = []
-        for stage, step in zip(result.stages, result.plan["gan"]["snapshots"], strict=True):
+        for stage, step in zip(result.stages, result.plan.gan.stages, strict=True):
             found = [
                 (share, self.class_names[label], seed)
                 for seed, variation in by_seed.items()
@@ -156,24 +125,12 @@ class Facts:
     @cached_property
     def examples(self) -> dict[str, NDArray[np.uint8]]:
         """For each test set K x E x H x W x C: the same places of every stage's show the same latents."""
-        path, classes = self.result.path / "examples.npz", len(self.class_names)
-        images, names = read_npz(stored(path), ("images", "sets"))
-        one_each = images.shape[:2] == (len(self.result.tests), classes) and 0 not in images.shape[2:3]
-        if not one_each or images.shape[3:] != self._image_shape or images.dtype != np.uint8:
-            raise _refusal(path, f"images of shape {images.shape} and type {images.dtype}")
-        if names.shape != (len(images),) or set(names.tolist()) != set(self.result.tests):
-            raise _refusal(path, "images of other sets")
-        return dict(zip(names.tolist(), images, strict=True))
+        return arrays.read_examples(self._store.examples, self.result.tests, len(self.class_names), self._image_shape)
 
     @cached_property
     def positions(self) -> SharedMap:
         """The t-SNE map."""
-        stages, path = self.result.stages, self.result.path / "map.npz"
-        reference, *others = read_npz(stored(path), ("real", *stages))
-        for points in (reference, *others):
-            if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not _are_small(points):
-                raise _refusal(path, f"positions of shape {points.shape} and type {points.dtype}")
-        return SharedMap(reference, dict(zip(stages, others, strict=True)))
+        return arrays.read_map(self._store.map, self.result.stages)
 
     @cached_property
     def points(self) -> dict[str, NDArray[np.float64]]:
@@ -182,42 +139,15 @@ class Facts:
 
     @cached_property
     def pictures(self) -> dict[str, Pictures] | None:
-        """The images behind the map's points, by set; None where an older version did not keep them.
-
-        Raises:
-            InputError: they are not one for each point.
-        """
-        path = self.result.path / "map-images.npz"
-        if not path.exists():
-            return None
-        found = {}
-        for name, points in self.points.items():
-            images, labels = read_npz(stored(path), (name, f"labels {name}"))
-            _require_pictures(path, images, (len(points), *self._image_shape))
-            if labels.shape != (len(points),) or not np.isin(labels, np.arange(len(self.class_names))).all():
-                raise _refusal(path, f"labels of {name} that do not fit its points")
-            found[name] = Pictures(images, labels)
-        return found
+        """The images behind the map's points, by set; None where an older version did not keep them."""
+        path, counts = self._store.map_images, {name: len(points) for name, points in self.points.items()}
+        return arrays.read_pictures(path, counts, len(self.class_names), self._image_shape) if path.exists() else None
 
     @cached_property
     def neighbours(self) -> Neighbours | None:
-        """Generated images and their nearest training images; None where an older version did not keep them.
-
-        Raises:
-            InputError: the file's arrays do not fit together.
-        """
-        path = self.result.path / "runs" / str(self.result.seeds[0]) / "neighbours.npz"
-        if not path.exists():
-            return None
-        generated, nearest, nearness, distance = read_npz(
-            stored(path), ("generated", "nearest", "nearness", "distance")
-        )
-        for numbers in (nearness, distance):
-            if numbers.shape != generated.shape[:1] or not len(numbers) or not _are_small(numbers):
-                raise _refusal(path, f"numbers of shape {numbers.shape} and type {numbers.dtype}")
-        for images in (generated, nearest):
-            _require_pictures(path, images, (len(nearness), *self._image_shape))
-        return Neighbours(generated, nearest, nearness, distance)
+        """Generated images and their nearest training images; None where an older version did not keep them."""
+        path = self._store.neighbours(self.result.seeds[0])
+        return arrays.read_neighbours(path, self._image_shape) if path.exists() else None
 
     @cached_property
     def gains(self) -> dict[tuple[str, str], dict[str, Interval]]:
@@ -250,19 +180,3 @@ class Facts:
             for recipe in [recipe for recipe in asked if recipe in self.result.recipes(case.classifier)]:
                 counts = self.result.confusion(case.classifier, case.test, recipe)
                 yield Confusion(case.classifier, case.test, recipe, counts)
-
-
-def _require_pictures(path: Path, images: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
-    if images.shape != shape or images.dtype != np.uint8:
-        raise _refusal(path, f"images of shape {images.shape} and type {images.dtype} instead of {shape} and uint8")
-
-
-def _are_small(numbers: NDArray[np.generic]) -> bool:
-    """Whether all are numbers that a figure can show; positions on a map and grey levels are below some hundred."""
-    return numbers.dtype.kind == "f" and bool(np.less(np.abs(numbers), 1e9).all())
-
-
-def _refusal(path: Path, found: str) -> InputError:
-    return InputError(
-        f"{path}: found {found}; expected what the study kept there; remove it, and the study's command makes it again"
-    )

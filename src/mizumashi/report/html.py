@@ -17,6 +17,7 @@ from mizumashi.report.command import UNNAMED, repeating_command
 from mizumashi.report.curves import Chart, chart
 from mizumashi.report.facts import Confusion, Facts
 from mizumashi.report.sprites import sheet, shrunk
+from mizumashi.schema import to_json
 from mizumashi.text import for_terminal
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -148,7 +149,7 @@ def render(facts: Facts, figures: Mapping[str, str]) -> str:
         plan=plan,
         result=result,
         tests=_tests(facts),
-        title=plan["source"]["name"] + (f" → {result.target}" if result.target else ""),
+        title=plan.title,
         verdict=result.verdict,
         verdict_note=words.verdict_note(result.verdict),
         choices=words.choices(result),
@@ -171,7 +172,7 @@ def render(facts: Facts, figures: Mapping[str, str]) -> str:
         distance_note=words.distance_note(result),
         distances=[(stage, _told(facts, stage), _told_mean(facts, stage)) for stage in result.stages],
         spread="95 % interval" if few else "± standard deviation",
-        configuration=list(_flat(plan)),
+        configuration=list(_flat(to_json(plan))),
         command=command,
         unnamed=[name for name in UNNAMED if name in command.split()],
         figures=figures,

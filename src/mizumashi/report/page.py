@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from mizumashi import files
 from mizumashi.progress import Progress, silent
 from mizumashi.report import figures, html, numbers, tables, words
-from mizumashi.report.facts import Confusion, Facts, Neighbours
+from mizumashi.report.facts import Confusion, Facts
+from mizumashi.studies.arrays import Neighbours
 from mizumashi.studies.results import StudyResult
+from mizumashi.studies.store import Store
 from mizumashi.text import for_markdown, markdown_table
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def draw(folder: Path, *, progress: Progress = silent) -> StudyResult:
         InputError: the folder holds no finished study.
     """
     result = StudyResult.read(folder)
-    with files.expect_undamaged(folder / "results.json", "the study's command writes it again"):
+    with files.expect_undamaged(Store(folder).results, "the study's command writes it again"):
         _draw(result, folder, progress)
     return result
 
@@ -76,7 +78,7 @@ def _files(result: StudyResult, progress: Progress) -> dict[str, bytes]:
 
 def _drawings(facts: Facts) -> Iterator[Drawing]:
     result, examples, positions, classes = facts.result, facts.examples, facts.positions, facts.class_names
-    stages, source, target = result.stages, result.plan["source"]["name"], result.target
+    stages, source, target = result.stages, result.plan.source.name, result.target
     real, generated = len(positions.reference), len(positions.others[stages[0]])
 
     def rows(names: Sequence[str], per_class: int) -> "Figure":
@@ -156,9 +158,8 @@ def _recipe_accuracy(result: StudyResult, classifier: str, test: str) -> "Figure
 def _report(facts: Facts, drawings: Sequence[Drawing], gains: str) -> str:
     result = facts.result
     plan, verdict = result.plan, result.verdict
-    title = plan["source"]["name"] + (f" → {result.target}" if result.target else "")
     parts = [
-        f"# Study: {for_markdown(title)}",
+        f"# Study: {for_markdown(plan.title)}",
         "## Verdict",
         _listed(verdict.sentences),
         for_markdown(words.verdict_note(verdict)),
@@ -188,7 +189,7 @@ def _report(facts: Facts, drawings: Sequence[Drawing], gains: str) -> str:
         "## Made with",
         "; before that ".join(
             ", ".join(for_markdown(f"{name} {number}") for name, number in versions.items())
-            for versions in plan["versions"][::-1]
+            for versions in plan.versions[::-1]
         ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

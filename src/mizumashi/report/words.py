@@ -1,12 +1,15 @@
 """What a report says in words, for Markdown and HTML alike, which see to it that names stay text."""
 
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 from mizumashi.gan.collapse import COLLAPSED
+from mizumashi.gan.config import GanConfig
 from mizumashi.gan.presets import PRESETS
 from mizumashi.measure.power import FEWEST_SEEDS, LEVEL
+from mizumashi.schema import to_json
 from mizumashi.studies.choice import Choice
+from mizumashi.studies.record import PlanRecord
 from mizumashi.studies.results import StudyResult
 from mizumashi.studies.verdict import Verdict
 
@@ -50,32 +53,32 @@ def _lead(choice: Choice) -> str:
     return f"{choice.gain:+.1f} points there (standard error {choice.error:.1f}) over {choice.baseline}"
 
 
-def what_was_done(plan: dict[str, Any]) -> list[str]:
+def what_was_done(plan: PlanRecord) -> list[str]:
     """The study in a few lines."""
-    source, target, gan = plan["source"], plan["target"], plan["gan"]
+    source, target, gan = plan.source, plan.target, plan.gan
     lines = [
-        f"Source: {source['name']}, {source['train']} training and {source['count'] - source['train']} test "
-        f"images of {source['size'][0]}x{source['size'][1]} pixels, {len(source['class_names'])} classes.",
-        f"GAN: {gan['steps']} steps of {gan['batch_size']} images, {gan['objective']} loss, precision "
-        f"{gan['precision']}; {_unlike_paper(gan)}.",
+        f"Source: {source.name}, {source.train} training and {source.tested} test "
+        f"images of {source.size[0]}x{source.size[1]} pixels, {len(plan.class_names)} classes.",
+        f"GAN: {gan.steps} steps of {gan.batch_size} images, {gan.objective} loss, precision "
+        f"{gan.precision}; {_unlike_paper(gan)}.",
         f"Generated sets have the source's labels, image by image, and its training and test part; {_mixed(plan)}.",
-        *(f"Classifier: {_settings(each)}." for each in plan["classifiers"]),
+        *(f"Classifier: {_settings(each)}." for each in plan.classifiers),
         *_regime(plan),
-        f"Repeated with {counted(plan['seeds'], 'GAN')}, {counted(plan['classifier_seeds'], 'classifier')} each.",
+        f"Repeated with {counted(plan.seeds, 'GAN')}, {counted(plan.classifier_seeds, 'classifier')} each.",
     ]
     if target:
-        lines.insert(1, f"Target: {target['name']}, {target['count']} test images.")
+        lines.insert(1, f"Target: {target.name}, {target.count} test images.")
     return lines
 
 
-def _mixed(plan: dict[str, Any]) -> str:
+def _mixed(plan: PlanRecord) -> str:
     """What mixed sets are."""
-    if plan["regime"]["balance"]:
+    if plan.regime.balance:
         return (
             "mixed sets are the real images and what brings each class to the size of the largest. Every class counts "
             "alike: an accuracy is the mean over the classes"
         )
-    if plan["grow"]:
+    if plan.grow:
         return "mixed sets add others to the real images, as many again unless the recipe has another share"
     return "mixed sets are as large as the real one, and half real unless the recipe has another share"
 
@@ -90,14 +93,14 @@ def _settings(description: dict[str, Any]) -> str:
     return f"{description['name']} ({settings})" if settings else str(description["name"])
 
 
-def _regime(plan: dict[str, Any]) -> list[str]:
+def _regime(plan: PlanRecord) -> list[str]:
     """What training may see, where it is not all."""
-    regime, few = plan["regime"], plan["few"]
+    regime, few = plan.regime, plan.few
     wishes = [
-        (regime["per_class"], f"{regime['per_class']} training images of each class, drawn anew for every seed"),
-        (regime["imbalance"], f"classes cut to a share: {', '.join(regime['imbalance'])}"),
-        (few, f"{few['count'] if few else 0} labelled target images join training and are not tested on"),
-        (plan["choose"], "a fifth of the training images is set aside for choosing a recipe"),
+        (regime.per_class, f"{regime.per_class} training images of each class, drawn anew for every seed"),
+        (regime.imbalance, f"classes cut to a share: {', '.join(regime.imbalance)}"),
+        (few, f"{few.count if few else 0} labelled target images join training and are not tested on"),
+        (plan.choose, "a fifth of the training images is set aside for choosing a recipe"),
     ]
     return [f"{text[0].upper()}{text[1:]}." for wished, text in wishes if wished]
 
@@ -107,66 +110,66 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}" + ("s" if count != 1 else "")
 
 
-def _unlike_paper(gan: dict[str, Any]) -> str:
+def _unlike_paper(gan: GanConfig) -> str:
     paper = PRESETS["paper"]()
-    wanted = asdict(paper) | {"snapshots": list(paper.stages), "widths": list(paper.widths)}
+    there, wanted = to_json(gan), to_json(replace(paper, snapshots=paper.stages))
     unlike = [
-        f"{key} {gan[key]} (paper preset: {value})"
+        f"{key} {there[key]} (paper preset: {value})"
         for key, value in wanted.items()
-        if key not in ("seed", "precision") and gan.get(key, value) != value
+        if key not in ("seed", "precision") and there[key] != value
     ]
     return "not the paper's schedule: " + ", ".join(unlike) if unlike else "all as in the paper preset"
 
 
-def spread_note(plan: dict[str, Any]) -> str:
+def spread_note(plan: PlanRecord) -> str:
     """What stands after ±; recipes between backticks."""
-    if plan["seeds"] == 1:
+    if plan.seeds == 1:
         return _alike(plan) + "One seed: nothing here says how much chance has moved these numbers."
     return _alike(plan) + (
-        f"Mean ± standard deviation over {plan['seeds']} seeds. Each seed has a GAN of its own, and its own order of "
+        f"Mean ± standard deviation over {plan.seeds} seeds. Each seed has a GAN of its own, and its own order of "
         "images for every classifier, that of `real` too."
     )
 
 
-def gain_note(plan: dict[str, Any]) -> str:
+def gain_note(plan: PlanRecord) -> str:
     """What the gains are; recipes between backticks."""
     note = (
         "Points of accuracy above `real`, in pairs: both classifiers of a seed see their images in the same order; "
         "with 95 % intervals"
     )
-    if plan["seeds"] == 1:
+    if plan.seeds == 1:
         return f"{note} over the real test images; what another seed would bring, they do not say."
     return (
-        f"{note}: on real test sets over the {plan['seeds']} seeds and the test images (hierarchical bootstrap), on "
-        f"generated ones over the seeds (Student's). With {len(plan['recipes']) - 1} recipes some leave out zero by "
+        f"{note}: on real test sets over the {plan.seeds} seeds and the test images (hierarchical bootstrap), on "
+        f"generated ones over the seeds (Student's). With {len(plan.recipes) - 1} recipes some leave out zero by "
         "chance alone: the verdict corrects for that."
     )
 
 
-def accuracy_note(plan: dict[str, Any]) -> str:
+def accuracy_note(plan: PlanRecord) -> str:
     """What the intervals of the accuracies are."""
-    if plan["seeds"] == 1:
+    if plan.seeds == 1:
         return _alike(plan) + (
             "One seed: the intervals (95 %) are over the real test images; what another seed would bring, they do not "
             "say. On generated test sets there are none."
         )
     return _alike(plan) + (
-        f"Mean over {plan['seeds']} seeds, with 95 % intervals: on real test sets over the seeds and the test images "
+        f"Mean over {plan.seeds} seeds, with 95 % intervals: on real test sets over the seeds and the test images "
         "(hierarchical bootstrap), on generated ones, of which each seed has its own, over the seeds (Student's). The "
         "recipes of a seed share what they can, so these intervals say little about a difference of two recipes: the "
         "gains do."
     )
 
 
-def _alike(plan: dict[str, Any]) -> str:
+def _alike(plan: PlanRecord) -> str:
     """What stands before accuracies that are means over the classes."""
-    return "Every class counts alike. " if plan["regime"]["balance"] else ""
+    return "Every class counts alike. " if plan.regime.balance else ""
 
 
 def distance_note(result: StudyResult) -> str:
     """What the distances are."""
     count = result.distances[str(result.seeds[0])][result.stages[0]].n_test
-    interval = "95 % Wilson interval over them" if result.plan["seeds"] == 1 else "standard deviation over the seeds"
+    interval = "95 % Wilson interval over them" if result.plan.seeds == 1 else "standard deviation over the seeds"
     return (
         "Accuracy of a classifier that tells generated images from the GAN's own training images: 0.5 where it cannot, "
         f"1 where it always can. It is scored on {count} images, half of them real, that it has not seen; in brackets "

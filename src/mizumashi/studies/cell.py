@@ -4,22 +4,21 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi import files
 from mizumashi.classify.score import Model, Score, judge
-from mizumashi.data.npz import read_npz
 from mizumashi.errors import InputError
 from mizumashi.progress import Progress
 from mizumashi.randomness import numpy_generator
-from mizumashi.schema import from_json
+from mizumashi.schema import from_json, to_json
 from mizumashi.stored import stored
+from mizumashi.studies.arrays import read_test_array, write_test_arrays
 from mizumashi.studies.classifiers import Classifier, Job
 from mizumashi.studies.material import Material
 from mizumashi.studies.recipe import Recipe
@@ -46,11 +45,6 @@ class Cell:
     recipe: str
     classifier: str
     scores: dict[str, Score]
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Cell":
-        """The cell that `dataclasses.asdict` turned into JSON."""
-        return from_json(cls, value)
 
 
 @dataclass(frozen=True)
@@ -94,15 +88,14 @@ class Cells:
                 self._score(*place, key, classifier.name, model)
 
     def _score(self, recipe: Recipe, number: int, key: str, classifier: str, model: Model) -> None:
-        scores, readings = {}, {}
+        scores, readings = {}, []
         for name, images in self.material.tests.items():
             scores[name], read = judge(model, images)
             if name in self.kept:
-                readings[f"test{self.kept.index(name)}"] = read.astype(np.uint16)
-        with files.whole_file(self._path(key).with_suffix(".npz")) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **readings)  # type: ignore[arg-type]
+                readings.append(read.astype(np.uint16))
+        write_test_arrays(self._path(key).with_suffix(".npz"), readings)
         cell = Cell(key, self.material.seed, number, str(recipe), classifier, scores)
-        files.write_json(self._path(key), asdict(cell))  # last: where it is, the cell is whole
+        files.write_json(self._path(key), to_json(cell))  # last: where it is, the cell is whole
 
     def _order_seed(self, number: int) -> int:
         # All recipes of a seed share the order of positions, so that they are compared in pairs.
@@ -143,7 +136,7 @@ def read_cell(path: Path) -> Cell:
     """
     value = files.read_json(stored(path))
     with files.expect_undamaged(path, _REMAKE):
-        return Cell.from_json(value)
+        return from_json(Cell, value)
 
 
 def read_readings(folder: Path, cell: Cell, place: int) -> NDArray[np.int64]:
@@ -158,7 +151,7 @@ def read_readings(folder: Path, cell: Cell, place: int) -> NDArray[np.int64]:
         InputError: the file is missing or damaged.
     """
     path = folder / f"{cell.key}.npz"
-    (found,) = read_npz(stored(path), (f"test{place}",))
+    found = read_test_array(path, place)
     if found.ndim != 1 or found.dtype.kind not in "iu":
         raise InputError(f"{path}: found readings of shape {found.shape} and type {found.dtype}; {_REMAKE}")
     return found.astype(np.int64)

@@ -1,46 +1,11 @@
 """Whether results.json is what a study leaves, before arrays are made of the sizes that it implies."""
 
 import re
-from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any
-
-from mizumashi.schema import from_json
-from mizumashi.studies.plan import planned_config
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mizumashi.studies.results import StudyResult
-
-
-@dataclass(frozen=True)
-class _Images:
-    """What a plan says of a set; see `mizumashi.data.images.LabelledImages.describe`."""
-
-    name: str
-    sha256: str
-    count: int
-    size: tuple[int, int]
-    channels: int
-    class_names: tuple[str, ...]
-    train: int = 0
-
-
-def require_plan(plan: dict[str, Any]) -> None:
-    """Raise `ValueError`, or another error, unless this is the plan of a study.
-
-    Args:
-        plan: what a plan.json or the same part of a results.json holds.
-    """
-    planned_config(plan)
-    sets = [from_json(_Images, plan[role]) for role in ("source", "target", "few") if role == "source" or plan[role]]
-    if len({images.class_names for images in sets}) > 1 or not sets[0].class_names:
-        raise ValueError("the sets have different classes, or none")
-    source, target = plan["origins"]
-    if not all(isinstance(origin, str | None) for origin in (source, target)):
-        raise ValueError("an origin is no text")
-    versions = plan["versions"]
-    if not versions or not all(isinstance(word, str) for each in versions for word in [*each, *each.values()]):
-        raise ValueError("a version is no text")
 
 
 def require_whole(result: "StudyResult") -> None:
@@ -48,8 +13,7 @@ def require_whole(result: "StudyResult") -> None:
 
     Arrays of recipes x test sets x seeds are then no larger than the numbers that were read.
     """
-    require_plan(result.plan)
-    config = planned_config(result.plan)
+    config = result.plan.config
     seeds = list(range(config.gan.seed, config.gan.seed + config.seeds))
     if result.seeds != seeds:
         raise ValueError(f"cells are of {len(result.seeds)} seeds; planned are {len(seeds)}")

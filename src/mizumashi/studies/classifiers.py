@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from math import ceil
@@ -17,6 +17,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError, nearest
 from mizumashi.hardware import bfloat16_is_fast
 from mizumashi.progress import Progress
+from mizumashi.schema import to_json
 from mizumashi.side_by_side import at_once, side_by_side
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def softmax(config: SoftmaxConfig, augmentation: "Classical") -> Classifier:
         used = [augmented[id(job.images), job.seed] if job.classical else job.images for job in jobs]
         yield from train_softmax(used, [job.seed for job in jobs], config, progress=progress)
 
-    return Classifier("softmax", {"name": "softmax"} | asdict(config) | {"classical": asdict(augmentation)}, 12, train)
+    return Classifier(
+        "softmax", {"name": "softmax"} | to_json(config) | {"classical": to_json(augmentation)}, 12, train
+    )
 
 
 def cnn(augmentation: "Classical") -> Classifier:
@@ -92,7 +95,7 @@ def cnn(augmentation: "Classical") -> Classifier:
             yield model
             progress("CNNs", done, len(jobs), "")
 
-    description = {"name": "cnn"} | asdict(config) | {"classical": asdict(augmentation)}
+    description = {"name": "cnn"} | to_json(config) | {"classical": to_json(augmentation)}
     return Classifier("cnn", description, at_once(), train)
 
 
@@ -113,7 +116,7 @@ def own(spelling: str, augmentation: "Classical") -> Classifier:
             yield train_one(job.images, job.seed, augmentation=augmentation if job.classical else None)
             progress(spelling, done, len(jobs), "")
 
-    return Classifier(spelling, {"name": spelling, "module sha256": code, "classical": asdict(augmentation)}, 1, train)
+    return Classifier(spelling, {"name": spelling, "module sha256": code, "classical": to_json(augmentation)}, 1, train)
 
 
 def by_name(name: str, config: SoftmaxConfig, augmentation: "Classical") -> Classifier:

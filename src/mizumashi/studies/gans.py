@@ -17,7 +17,8 @@ from mizumashi.side_by_side import at_once
 from mizumashi.stored import stored
 from mizumashi.studies.executors.processes import perform_side_by_side
 from mizumashi.studies.plan import Plan
-from mizumashi.studies.tasks import GanTask, set_path
+from mizumashi.studies.store import Store
+from mizumashi.studies.tasks import GanTask
 
 SHORT = 7.0
 """Seconds: trainings that take less together are done here, one after another; processes take seconds to start."""
@@ -99,7 +100,7 @@ def kept_sets(plan: Plan, study: Path, seed: int, steps: Iterable[int]) -> dict[
     Raises:
         InputError: a file is missing, damaged or of other images than the plan's: opening it whole checks it first.
     """
-    return {step: _kept_set(plan, set_path(study, seed, step), seed, step) for step in steps}
+    return {step: _kept_set(plan, Store(study).set(seed, step), seed, step) for step in steps}
 
 
 def _kept_set(plan: Plan, path: Path, seed: int, step: int) -> LabelledImages:

@@ -13,20 +13,20 @@ def origin(result: StudyResult, recipe: Recipe) -> Origin:
         InputError: the readings of a cell are missing or damaged.
     """
     plan, seed = result.plan, str(result.seeds[0])
-    source = plan["source"]
-    facts = [("recipe", str(recipe)), *source_facts(source)]
-    if plan["few"]:
-        facts.append(("target images among the real ones", f"{plan['few']['count']} of {result.target}"))
+    source = plan.source
+    facts = [("recipe", str(recipe)), *source_facts(source, f", {source.tested} of them for testing alone")]
+    if plan.few:
+        facts.append(("target images among the real ones", f"{plan.few.count} of {result.target}"))
     if recipe.stages is not None:
-        steps = recipe.steps(plan["gan"]["snapshots"])
-        facts.append(("stages", f"steps {', '.join(map(str, steps))} of {plan['gan']['steps']}"))
-        facts += [("seed of the GAN and of the drawing", seed), ("precision", plan["gan"]["precision"])]
+        steps = recipe.steps(plan.gan.stages)
+        facts.append(("stages", f"steps {', '.join(map(str, steps))} of {plan.gan.steps}"))
+        facts += [("seed of the GAN and of the drawing", seed), ("precision", plan.gan.precision)]
     if recipe.mixed:
         facts.append(("seed of the mixing", seed))
-    facts.append(("study made with", "; ".join(_versions(each) for each in plan["versions"])))
+    facts.append(("study made with", "; ".join(_versions(each) for each in plan.versions)))
     return Origin(
-        title=f"{recipe} of {source['name']}",
-        made=_made(recipe, balance=plan["regime"]["balance"]),
+        title=f"{recipe} of {source.name}",
+        made=_made(recipe, balance=plan.regime.balance),
         facts=tuple(facts),
         scores=(*_accuracies(result, recipe), *result.verdict.sentences),
         generated="none" if not recipe.mixed and recipe.real else "some" if recipe.real else "all",

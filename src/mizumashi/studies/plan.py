@@ -1,28 +1,30 @@
 """What a study will do: sources, GANs, recipes, classifiers, seeds."""
 
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from mizumashi import files, locks
 from mizumashi.classify.softmax import Products, SoftmaxConfig, suited_rate
 from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.data.overlap import require_unseen
+from mizumashi.data.record import ImagesRecord
 from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan.config import require_trainable
 from mizumashi.layout import STUDY
 from mizumashi.measure.distances import FEWEST_IMAGES
-from mizumashi.schema import from_json
+from mizumashi.schema import from_json, to_json
 from mizumashi.stored import stored
 from mizumashi.studies.choice import VALIDATION
 from mizumashi.studies.classifiers import Classifier, by_name
 from mizumashi.studies.config import StudyConfig
 from mizumashi.studies.recipe import CLASSICAL, REAL, Recipe, balancing_recipes, candidates, paper_recipes
+from mizumashi.studies.record import PlanRecord, SourceRecord
 from mizumashi.studies.regime import Training, lacking, training_images
+from mizumashi.studies.store import Store
 
 FORMAT = 3
 """The layout of a study's folder."""
@@ -141,32 +143,30 @@ class Plan:
         if self.target is not None and self.target.name == self.source.name:
             raise InputError(f"found {self.source.name!r} as source and target; expected two names; rename one set")
 
-    def describe(self) -> dict[str, Any]:
+    def record(self) -> PlanRecord:
         """What STUDY/plan.json holds. Own classifiers are imported, for the hash of their source."""
-        gan = asdict(self.config.gan)
-        return {
-            "format": FORMAT,
-            "origins": list(self.origins),
-            **self.describe_images(),
-            "regime": asdict(self.config.regime) | {"imbalance": list(self.config.regime.imbalance)},
-            "gan": gan | {"snapshots": list(self.config.gan.stages), "widths": list(self.config.gan.widths)},
-            "classifiers": [classifier.description for classifier in self.classifiers],
-            "recipes": [str(recipe) for recipe in self.recipes],
-            "choose": self.config.choose,
-            "grow": self.config.grow,
-            "flip": self.config.flip,
-            "seeds": self.config.seeds,
-            "classifier_seeds": self.config.classifier_seeds,
-            "versions": [{name: version(name) for name in ("mizumashi", "torch", "numpy")}],
-        }
+        config, gan = self.config, self.config.gan
+        return PlanRecord(
+            FORMAT,
+            self.origins,
+            *self.image_records(),
+            config.regime,
+            replace(gan, snapshots=gan.stages),
+            tuple(classifier.description for classifier in self.classifiers),
+            tuple(map(str, self.recipes)),
+            config.choose,
+            config.grow,
+            config.flip,
+            config.seeds,
+            config.classifier_seeds,
+            ({name: version(name) for name in ("mizumashi", "torch", "numpy")},),
+        )
 
-    def describe_images(self) -> dict[str, Any]:
-        """What plan.json says of source, target and the few target images that join training: hashes among others."""
-        return {
-            "source": self.source.describe() | {"train": len(self.source.train)},
-            "target": None if self.target is None else self.target.describe(),
-            "few": None if self.few is None else self.few.describe(),
-        }
+    def image_records(self) -> tuple[SourceRecord, ImagesRecord | None, ImagesRecord | None]:
+        """What plan.json says of source, target and the few target images that join training."""
+        source = from_json(SourceRecord, self.source.describe() | {"train": len(self.source.train)})
+        target, few = (None if images is None else ImagesRecord.of(images) for images in (self.target, self.few))
+        return source, target, few
 
 
 def recipes_of(config: StudyConfig) -> list[Recipe]:
@@ -182,7 +182,7 @@ def recipes_of(config: StudyConfig) -> list[Recipe]:
     return list(dict.fromkeys(asked))
 
 
-def begin(plan: Plan, folder: Path) -> dict[str, Any]:
+def begin(plan: Plan, folder: Path) -> PlanRecord:
     """Write plan.json into a new study folder, or check that the study there is this one.
 
     A study may be taken up again with more seeds, recipes and classifiers and by other versions, which are noted;
@@ -194,46 +194,25 @@ def begin(plan: Plan, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: the folder holds something else; the message names what differs.
     """
-    path, description = folder / "plan.json", plan.describe()
+    path, record = Store(folder).plan, plan.record()
     if not path.exists():
         files.require_new_folder(folder)
     else:
-        there = files.read_json(stored(path))
+        found = files.read_json(stored(path))
         with files.expect_undamaged(path, "choose another --out"):
-            _require_format(there["format"], folder)
-            may_differ = ("origins", "seeds", "classifier_seeds", "recipes", "classifiers", "versions")
-            differing = differences(there, description, ignore=may_differ)
-            before = [versions for versions in there["versions"] if versions not in description["versions"]]
-            if not all(isinstance(word, str) for versions in before for word in [*versions, *versions.values()]):
-                raise ValueError("a version is no text")
-        if differing:
+            _require_format(found["format"], folder)
+            there = from_json(PlanRecord, found)
+        may_differ = ("origins", "seeds", "classifier_seeds", "recipes", "classifiers", "versions")
+        if differing := differences(to_json(there), to_json(record), ignore=may_differ):
             raise InputError(
                 f"found another study in {folder}: {'; '.join(differing)}; expected the same source, target and "
                 "configuration; choose another --out"
             )
-        description["versions"] = before + description["versions"]
-    files.write_json(path, description)
+        before = tuple(versions for versions in there.versions if versions not in record.versions)
+        record = replace(record, versions=before + record.versions)
+    files.write_json(path, to_json(record))
     locks.remove_leftovers(folder, STUDY)
-    return description
-
-
-def planned_config(description: dict[str, Any]) -> StudyConfig:
-    """The configuration that a plan.json was written for.
-
-    Raises:
-        ValueError: it is the plan of no study.
-
-    Example:
-        >>> from mizumashi.gan.config import GanConfig
-        >>> from mizumashi.studies.config import Regime
-        >>> config = StudyConfig(GanConfig(steps=8), seeds=3, regime=Regime(imbalance=("b:0.1",)))
-        >>> images = LabelledImages.from_parts(*[LabelledImages.from_arrays([[[0]]] * 4, [0, 1] * 2)] * 2, name="pets")
-        >>> planned = planned_config(Plan(images, None, None, config).describe())
-        >>> planned.gan.stages, planned.seeds, planned.regime == config.regime
-        ((1, 2, 4, 8), 3, True)
-    """
-    same = {field.name: description[field.name] for field in fields(StudyConfig) if field.name != "classifiers"}
-    return from_json(StudyConfig, same | {"classifiers": [each["name"] for each in description["classifiers"]]})
+    return record
 
 
 def _require_format(found: int, folder: Path) -> None:

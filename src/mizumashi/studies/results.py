@@ -3,22 +3,25 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi import files
-from mizumashi.data.npz import read_npz
 from mizumashi.errors import InputError
 from mizumashi.layout import STUDY
+from mizumashi.measure.copies import CopyNumbers
 from mizumashi.measure.distances import TwoSample
 from mizumashi.measure.statistics import Interval, gain_estimates, t_interval
 from mizumashi.schema import from_json
 from mizumashi.stored import stored
+from mizumashi.studies.arrays import read_test_array
 from mizumashi.studies.cell import Cell, read_readings
 from mizumashi.studies.checks import require_whole
 from mizumashi.studies.choice import VALIDATION, Choice
+from mizumashi.studies.record import PlanRecord
+from mizumashi.studies.store import Store
 
 if TYPE_CHECKING:
     from mizumashi.studies.verdict import Verdict
@@ -35,18 +38,17 @@ class StudyResult:
         plan: what was done, as plan.json has it.
         cells: every cell.
         distances: for each seed and stage, how well generated images are told from real ones.
-        copies: whether the last stage's images of the first seed are copies of the training images: see
-            `mizumashi.measure.copies.Copies`, whose numbers they are.
+        copies: whether the last stage's images of the first seed are copies of the training images.
         choices: for each classifier the recipe that validation speaks for; empty where the study chose none.
 
     Shapes: R recipes, T test sets, S seeds, C classifiers of one seed, N test images.
     """
 
     path: Path
-    plan: dict[str, Any]
+    plan: PlanRecord
     cells: tuple[Cell, ...]
     distances: dict[str, dict[str, TwoSample]]
-    copies: dict[str, float]
+    copies: CopyNumbers
     choices: dict[str, Choice]
 
     @classmethod
@@ -57,39 +59,40 @@ class StudyResult:
             InputError: the folder holds no finished study.
         """
         folder = Path(path)
+        file = Store(folder).results
         STUDY.require_plain(folder)
-        if not (folder / "results.json").is_file():
+        if not file.is_file():
             raise InputError(
                 f"found no finished study in {folder}; expected results.json; "
                 "`mizumashi study IMAGES --out STUDY` makes it, or finishes one that was stopped"
             )
-        results = files.read_json(stored(folder / "results.json"))
-        with files.expect_undamaged(folder / "results.json", "the study's command writes it again"):
-            cells = tuple(Cell.from_json(cell) for cell in results["cells"])
+        results = files.read_json(stored(file))
+        with files.expect_undamaged(file, "the study's command writes it again"):
+            cells = tuple(from_json(Cell, cell) for cell in results["cells"])
             distances = {
                 seed: {stage: from_json(TwoSample, told) for stage, told in stages.items()}
                 for seed, stages in results["distances"].items()
             }
             choices = {classifier: from_json(Choice, chosen) for classifier, chosen in results["choices"].items()}
-            copied = {name: float(value) for name, value in results["copies"].items()}
-            found = cls(folder, results["plan"], cells, distances, copied, choices)
+            copied = from_json(CopyNumbers, results["copies"])
+            found = cls(folder, from_json(PlanRecord, results["plan"]), cells, distances, copied, choices)
             require_whole(found)
         return found
 
     @property
     def classifiers(self) -> list[str]:
         """The kinds of classifiers, in the plan's order."""
-        return [description["name"] for description in self.plan["classifiers"]]
+        return self.plan.classifier_names
 
     def recipes(self, classifier: str) -> list[str]:
         """The recipes that every seed tried, in the plan's order, and the one that was chosen."""
         chosen = [self.choices[classifier].recipe] if classifier in self.choices else []
-        return list(dict.fromkeys([*self.plan["recipes"], *chosen]))
+        return list(dict.fromkeys([*self.plan.recipes, *chosen]))
 
     @property
     def stages(self) -> list[str]:
         """The generated sets, in the order of training."""
-        return [f"gan@{step}" for step in self.plan["gan"]["snapshots"]]
+        return [f"gan@{step}" for step in self.plan.gan.stages]
 
     @property
     def tests(self) -> list[str]:
@@ -99,12 +102,12 @@ class StudyResult:
     @property
     def tested(self) -> list[str]:
         """The real ones among the test sets: the source's, and the target where there is one."""
-        return [self.plan["source"]["name"], *([self.target] if self.target else [])]
+        return [self.plan.source.name, *([self.target] if self.target else [])]
 
     @property
     def target(self) -> str | None:
         """The target's name."""
-        return self.plan["target"]["name"] if self.plan["target"] else None
+        return self.plan.target.name if self.plan.target else None
 
     @property
     def seeds(self) -> list[int]:
@@ -114,7 +117,7 @@ class StudyResult:
     @property
     def balances(self) -> bool:
         """Whether every class counts alike in all accuracies and gains: where the study balances the classes."""
-        return bool(self.plan["regime"]["balance"])
+        return self.plan.regime.balance
 
     @property
     def counting(self) -> str:
@@ -136,7 +139,7 @@ class StudyResult:
             InputError: a file of readings is missing or damaged.
         """
         place, labels = self.tested.index(test), self.labels(test)
-        shape = len(self.seeds), self.plan["classifier_seeds"], len(labels)
+        shape = len(self.seeds), self.plan.classifier_seeds, len(labels)
         found = {recipe: np.zeros(shape, np.bool_) for recipe in self.recipes(classifier)}
         for cell in self._cells(classifier):
             where = self.seeds.index(cell.seed), cell.classifier_seed
@@ -149,9 +152,9 @@ class StudyResult:
         Raises:
             InputError: their file is missing or damaged.
         """
-        path, count = self.path / "labels.npz", self.cells[0].scores[test].count
-        (labels,) = read_npz(stored(path), (f"test{self.tested.index(test)}",))
-        if not count or labels.shape != (count,) or not _within((labels,), len(self.plan["source"]["class_names"])):
+        path, count = Store(self.path).labels, self.cells[0].scores[test].count
+        labels = read_test_array(path, self.tested.index(test))
+        if not count or labels.shape != (count,) or not _within((labels,), len(self.plan.class_names)):
             raise InputError(
                 f"{path}: found other labels than the study's; remove it, and the study's command makes it again"
             )
@@ -206,7 +209,7 @@ class StudyResult:
         Raises:
             InputError: a file of readings is missing or damaged.
         """
-        place, classes = self.tested.index(test), len(self.plan["source"]["class_names"])
+        place, classes = self.tested.index(test), len(self.plan.class_names)
         labels = self.labels(test)
         found = np.zeros(classes**2, np.int64)
         for cell in self._cells(classifier):
@@ -224,10 +227,10 @@ class StudyResult:
 
     def _readings(self, cell: Cell, place: int, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """What a cell's classifier read in each image of a real test set: a class for each label."""
-        readings = read_readings(self.path / "cells", cell, place)
-        if labels.shape != readings.shape or not _within((readings,), len(self.plan["source"]["class_names"])):
+        readings = read_readings(Store(self.path).cells, cell, place)
+        if labels.shape != readings.shape or not _within((readings,), len(self.plan.class_names)):
             raise InputError(
-                f"{self.path / 'cells' / cell.key}.npz: found readings of other images or classes than the study's; "
+                f"{Store(self.path).cells / cell.key}.npz: found readings of other images or classes than the study's; "
                 "remove it and the JSON file beside it, and the study makes them again"
             )
         return readings
@@ -242,10 +245,10 @@ class StudyResult:
         for cell in self._cells(classifier):
             place = recipes.index(cell.recipe), slice(None), seeds.index(cell.seed)
             found[place] += [getattr(cell.scores[test], what) for test in self.tests]
-        found /= self.plan["classifier_seeds"]
+        found /= self.plan.classifier_seeds
         return found
 
 
-def _within(arrays: tuple[NDArray[np.int64], ...], classes: int) -> bool:
+def _within(arrays: tuple[NDArray[np.integer], ...], classes: int) -> bool:
     """Whether all are labels of that many classes."""
     return all(each.dtype.kind in "iu" and each.min() >= 0 and each.max() < classes for each in arrays)

@@ -1,7 +1,7 @@
 """The study: GANs and generated sets, cells, measures, one after another; what is there already is kept."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,25 @@ from mizumashi import files
 from mizumashi.data.images import LabelledImages
 from mizumashi.gan.config import CHECKPOINT_EVERY
 from mizumashi.gan.training import resolved
+from mizumashi.measure.copies import CopyNumbers
 from mizumashi.progress import Progress, silent
+from mizumashi.schema import to_json
 from mizumashi.studies.cell import Cell, Cells
 from mizumashi.studies.choice import VALIDATION, Choice, choose, survivors
 from mizumashi.studies.gans import Gans
 from mizumashi.studies.material import Material
 from mizumashi.studies.measures import (
+    keep_examples,
+    keep_labels,
+    keep_map,
+    keep_pictures,
     measure_copies,
     measure_distances,
-    write_examples,
-    write_labels,
-    write_map,
-    write_map_images,
 )
 from mizumashi.studies.plan import Plan, begin
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.regime import Training
+from mizumashi.studies.store import Store
 
 
 def run_study(
@@ -57,44 +60,45 @@ def run_study(
         KeyboardInterrupt: the user stopped it; the same call goes on.
     """
     plan = replace(plan, config=replace(plan.config, gan=resolved(plan.config.gan, accelerator)))
-    description = begin(plan, folder)
-    write_labels(plan.tested, folder / "labels.npz")
-    done = _Done(plan)
+    record = begin(plan, folder)
+    store, done = Store(folder), _Done(plan)
+    keep_labels(plan.tested, store.labels)
     gans = Gans(plan, folder, accelerator, checkpoint_every, tensorboard, progress)
     for group in gans.groups:
-        if not all((folder / "runs" / str(seed) / "gan" / "finished.json").exists() for seed in group):
+        if not all((store.gan(seed) / "finished.json").exists() for seed in group):
             # Of seeds that are there already, no pace can be told.
             progress("study: seeds", plan.seeds.index(group[0]), len(plan.seeds), "")
         gans.make(group)
         for seed in group:
-            _measure_seed(plan, gans.sets(seed), seed, folder, done, progress)
+            _measure_seed(plan, gans.sets(seed), seed, store, done, progress)
     progress("study: seeds", len(plan.seeds), len(plan.seeds), "")
+    assert done.copies
     results = {
-        "plan": description,
-        "cells": [asdict(cell) for cell in done.cells],
+        "plan": to_json(record),
+        "cells": [to_json(cell) for cell in done.cells],
         "distances": done.distances,
-        "copies": done.copies,
-        "choices": {classifier.name: asdict(done.choice(classifier.name)) for classifier in plan.classifiers}
+        "copies": to_json(done.copies),
+        "choices": {classifier.name: to_json(done.choice(classifier.name)) for classifier in plan.classifiers}
         if plan.config.choose
         else {},
     }
-    files.write_json(folder / "results.json", results)
+    files.write_json(store.results, results)
 
 
 def _measure_seed(
-    plan: Plan, sets: Mapping[int, LabelledImages], seed: int, folder: Path, done: "_Done", progress: Progress
+    plan: Plan, sets: Mapping[int, LabelledImages], seed: int, store: Store, done: "_Done", progress: Progress
 ) -> None:
     """Train and score a seed's classifiers and measure its sets; of the first seed, the pictures, too."""
-    material, home = material_of(plan, plan.training(seed), sets, seed), folder / "runs" / str(seed)
-    cells = Cells(material, plan.config.classifier_seeds, folder / "cells", list(plan.tested), progress)
+    material = material_of(plan, plan.training(seed), sets, seed)
+    cells = Cells(material, plan.config.classifier_seeds, store.cells, list(plan.tested), progress)
     for classifier in plan.classifiers:
         done.add(classifier.name, cells.run(classifier, done.wanted(classifier.name)))
-    done.distances[str(seed)] = measure_distances(material, home / "distances.json", progress)
+    done.distances[str(seed)] = measure_distances(material, store.distances(seed), progress)
     if seed == plan.seeds[0]:
-        done.copies = measure_copies(material, plan.source.test, home / "copies.json", progress)
-        write_examples(material.tests, folder / "examples.npz")
-        write_map(material, folder / "map.npz", progress)
-        write_map_images(material, folder / "map-images.npz")
+        done.copies = measure_copies(material, plan.source.test, store.copies(seed), store.neighbours(seed), progress)
+        keep_examples(material.tests, store.examples)
+        keep_map(material, store.map, progress)
+        keep_pictures(material, store.map_images)
 
 
 class _Done:
@@ -104,7 +108,7 @@ class _Done:
         self.plan = plan
         self.cells: list[Cell] = []
         self.distances: dict[str, dict[str, Any]] = {}
-        self.copies: dict[str, Any] = {}
+        self.copies: CopyNumbers | None = None
         self.seeds_of = dict.fromkeys((classifier.name for classifier in plan.classifiers), 0)
 
     def wanted(self, classifier: str) -> list[Recipe]:

@@ -1,9 +1,8 @@
 """The tasks of a study that an executor hands out: small, addressed by paths, done where their result files are."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +17,8 @@ from mizumashi.gan.run import GanRun
 from mizumashi.gan.training import train
 from mizumashi.layout import SEED
 from mizumashi.progress import Progress
-from mizumashi.schema import from_json
 from mizumashi.stored import stored
+from mizumashi.studies.store import Store
 
 ORPHAN_ENDS = 20.0
 """Seconds in which a process whose study was killed has surely ended."""
@@ -53,12 +52,12 @@ class GanTask:
     @property
     def home(self) -> Path:
         """The folder of the seed."""
-        return Path(self.folder) / "runs" / str(self.config.seed)
+        return self._store.seed(self.config.seed)
 
     @property
     def done(self) -> bool:
         """Whether every result file is there."""
-        return (self.home / "gan" / "finished.json").exists() and not self._missing()
+        return (self._store.gan(self.config.seed) / "finished.json").exists() and not self._missing()
 
     def prepare(self, real: LabelledImages, drawn: Sequence[int], tested: NDArray[np.int64]) -> None:
         """Lay down what the task works on.
@@ -106,7 +105,7 @@ class GanTask:
         real = LabelledImages.from_arrays(map_npz(self._inputs, "images"), labels, names, self.name)
         run = train(
             real,
-            self.home / "gan",
+            self._store.gan(self.config.seed),
             self.config,
             checkpoint_every=self.checkpoint_every,
             accelerator=self.accelerator,
@@ -130,28 +129,17 @@ class GanTask:
         """
         seed, snapshot, labels = self.config.seed, run.snapshot(step), np.concatenate([drawn, tested])
         chunks = snapshot.draw(len(labels), labels=labels, seed=seed, progress=progress)
-        path, origin = set_path(Path(self.folder), seed, step), run.origin(step, seed=seed)
+        path, origin = self._store.set(seed, step), run.origin(step, seed=seed)
         write_stream(chunks, labels, snapshot.class_names, path, "npz", test_start=len(drawn), origin=origin)
 
     @property
+    def _store(self) -> Store:
+        return Store(Path(self.folder))
+
+    @property
     def _inputs(self) -> Path:
-        return self.home / "training.npz"
+        return self._store.training(self.config.seed)
 
     def _missing(self) -> list[int]:
         """The stages whose sets are not there."""
-        folder, seed = Path(self.folder), self.config.seed
-        return [step for step in self.config.stages if not set_path(folder, seed, step).exists()]
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as JSON takes it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "GanTask":
-        """The task that `to_json` turned into JSON."""
-        return from_json(cls, value)
-
-
-def set_path(study: Path, seed: int, step: int) -> Path:
-    """Where a study keeps what a seed's GAN has drawn at a stage."""
-    return study / "runs" / str(seed) / "sets" / f"gan@{step}.npz"
+        return [step for step in self.config.stages if not self._store.set(self.config.seed, step).exists()]

@@ -1,13 +1,15 @@
 """The verdict: which recipe to use, with what certainty, or none."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mizumashi.measure.comparisons import Comparison, compare_all
+from mizumashi.measure.copies import CopyNumbers
 from mizumashi.measure.power import FEWEST_SEEDS, LEVEL, power, seeds_needed
+from mizumashi.schema import to_json
 from mizumashi.studies.recipe import CLASSICAL, REAL
 from mizumashi.studies.results import StudyResult
 from mizumashi.text import for_terminal
@@ -67,7 +69,7 @@ class Verdict:
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as verdict.json holds it."""
-        return asdict(self)
+        return to_json(self)
 
 
 def conclude(result: StudyResult) -> Verdict:
@@ -97,13 +99,13 @@ def conclude(result: StudyResult) -> Verdict:
     return Verdict(tuple(cases), corrected, len(result.seeds), _copying(result.copies))
 
 
-def _copying(found: Mapping[str, float]) -> str:
+def _copying(found: CopyNumbers) -> str:
     numbers = (
-        f"{100 * found['share']:.1f} % of {found['count']:.0f} images are flagged, "
-        f"{100 * found['expected_share']:.1f} % would be by chance"
+        f"{100 * found.share:.1f} % of {found.count} images are flagged, "
+        f"{100 * found.expected_share:.1f} % would be by chance"
     )
-    if found["p_value"] < LEVEL and found["share"] > found["expected_share"]:
-        return f"The GAN copies training images: {numbers} (p {found['p_value']:.2g})."
+    if found.p_value < LEVEL and found.share > found.expected_share:
+        return f"The GAN copies training images: {numbers} (p {found.p_value:.2g})."
     return f"No sign that the GAN copies its training images: {numbers}."
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from mizumashi.errors import InputError, TaskError
 from mizumashi.progress import Progress
+from mizumashi.schema import to_json
 from mizumashi.studies.executors.worker import STOP
 from mizumashi.studies.tasks import GanTask
 
@@ -100,7 +101,7 @@ class _Worker:
         self._errors = threading.Thread(target=self._hear_errors, daemon=True)
         self._errors.start()
         threading.Thread(target=self._hear, args=(heard,), daemon=True).start()
-        self.say(task.to_json())
+        self.say(to_json(task))
 
     def say(self, message: Any) -> None:
         assert self._process.stdin

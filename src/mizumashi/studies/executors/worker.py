@@ -49,12 +49,13 @@ def _listen() -> None:
 def _perform(task: Any, speaker: "_Speaker") -> None:
     # Here, because these imports take seconds, in which the parent may have ended.
     from mizumashi.memory import keep_freed_memory
+    from mizumashi.schema import from_json
     from mizumashi.studies.tasks import GanTask
 
     keep_freed_memory()
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("mizumashi").addHandler(speaker)
-    GanTask.from_json(task).perform(speaker.progress)
+    from_json(GanTask, task).perform(speaker.progress)
 
 
 class _Speaker(logging.Handler):
