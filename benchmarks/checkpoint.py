@@ -16,7 +16,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.gan import checkpoint
 from mizumashi.gan.config import CHECKPOINT_EVERY, GanConfig
 from mizumashi.gan.training import train
-from mizumashi.memory import keep_freed_memory
+from mizumashi.utils.memory import keep_freed_memory
 
 VARIANTS = {"none but the last": 10**9, "every 300 steps": CHECKPOINT_EVERY}
 STEPS = 2 * CHECKPOINT_EVERY + 1  # the last step has a checkpoint anyway

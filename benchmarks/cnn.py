@@ -16,11 +16,11 @@ import torch
 from alternate import record, summary, table
 from torch import Tensor, nn
 
-from mizumashi.classify.cnn import Cnn, CnnConfig, train_cnn, train_network
+from mizumashi.classifiers.cnn import Cnn, CnnConfig, train_cnn, train_network
 from mizumashi.data.images import LabelledImages
-from mizumashi.memory import keep_freed_memory
-from mizumashi.progress import Progress
-from mizumashi.side_by_side import side_by_side
+from mizumashi.utils.memory import keep_freed_memory
+from mizumashi.utils.progress import Progress
+from mizumashi.utils.side_by_side import side_by_side
 
 VARIANTS = ["one after the other", "side by side", "one batched computation"]
 MODELS, STEPS, COUNT = 8, 64, 6000

@@ -22,7 +22,7 @@ from mizumashi.gan.config import GanConfig
 from mizumashi.gan.networks import Discriminator, Generator, Shape
 from mizumashi.gan.run import GanRun
 from mizumashi.gan.training import _Training, record_of
-from mizumashi.memory import keep_freed_memory
+from mizumashi.utils.memory import keep_freed_memory
 
 LEVERS = {
     "plain": set(),

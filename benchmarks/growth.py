@@ -18,8 +18,8 @@ from alternate import RESULTS, record, summary
 from matplotlib.figure import Figure
 
 import mizumashi as mz
-from mizumashi.memory import keep_freed_memory
 from mizumashi.report.figures import BLUE, RED
+from mizumashi.utils.memory import keep_freed_memory
 
 BASE = {"seeds": 1, "stages": 4, "images": 6000, "classes": 10, "size": 28, "classifier seeds": 1}
 POINTS = {

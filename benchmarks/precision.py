@@ -12,10 +12,10 @@ import sys
 import numpy as np
 from alternate import record
 
-from mizumashi.measure.statistics import t_interval
 from mizumashi.report.tables import spread
+from mizumashi.stats.inference import t_interval
 from mizumashi.studies.results import StudyResult
-from mizumashi.text import markdown_table
+from mizumashi.utils.text import markdown_table
 
 
 def main() -> None:

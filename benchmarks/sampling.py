@@ -21,7 +21,7 @@ from mizumashi.data.writers import write_images, write_stream
 from mizumashi.gan.networks import Generator
 from mizumashi.gan.run import GanRun
 from mizumashi.gan.sampling import Snapshot
-from mizumashi.memory import keep_freed_memory
+from mizumashi.utils.memory import keep_freed_memory
 
 VARIANTS = [
     "naive",

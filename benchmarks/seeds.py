@@ -21,12 +21,12 @@ from alternate import record, summary
 from mizumashi.data.images import LabelledImages
 from mizumashi.gan.presets import fast, paper
 from mizumashi.gan.training import resolved
-from mizumashi.memory import keep_freed_memory
-from mizumashi.progress import Progress, silent
 from mizumashi.studies import gans
 from mizumashi.studies.config import StudyConfig
 from mizumashi.studies.plan import Plan
 from mizumashi.studies.tasks import GanTask
+from mizumashi.utils.memory import keep_freed_memory
+from mizumashi.utils.progress import Progress, silent
 
 PRESETS = {"paper": paper(), "fast": fast()}
 PRECISIONS = ("32-true", "bf16-mixed")

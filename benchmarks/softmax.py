@@ -12,9 +12,9 @@ import torch
 from alternate import record, summary, table
 from torch.nn.functional import cross_entropy
 
-from mizumashi.classify.softmax import SoftmaxConfig, train_softmax
+from mizumashi.classifiers.softmax import SoftmaxConfig, train_softmax
 from mizumashi.data.images import LabelledImages
-from mizumashi.memory import keep_freed_memory
+from mizumashi.utils.memory import keep_freed_memory
 
 VARIANTS = ["one by one", "batched naively", "mizumashi, float32", "mizumashi, bf16"]
 RECIPES, SEEDS, COUNT = 9, 10, 60_000

@@ -14,7 +14,7 @@ from gan_step import LIBRARY, SHAPE, library_step
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from mizumashi.memory import keep_freed_memory
+from mizumashi.utils.memory import keep_freed_memory
 
 KINDS = {
     "convolutions, backward": ("aten::convolution_backward",),

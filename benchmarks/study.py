@@ -15,7 +15,7 @@ from alternate import record, summary, table
 
 import mizumashi as mz
 from mizumashi.gan.presets import PRESETS
-from mizumashi.memory import keep_freed_memory
+from mizumashi.utils.memory import keep_freed_memory
 
 PARTS = {
     "GAN": "training the GAN",

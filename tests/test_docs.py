@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mizumashi.cli import main, parse
+from mizumashi.cli.main import main, parse
 from mizumashi.data import limits
 
 ROOT = Path(__file__).parents[1]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mizumashi.cli import main
+from mizumashi.cli.main import main
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.writers import write_images
-from mizumashi.layout import STUDY, Layout
+from mizumashi.utils.layout import STUDY, Layout
 
 TINY = ["--steps", "4", "--snapshots", "2", "4", "--batch-size", "16", "--latent-size", "8", "--widths", "4", "8", "8"]
 TINY += ["--accelerator", "cpu", "--precision", "32-true"]

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mizumashi.measure.statistics import t_interval
 from mizumashi.report.tables import spread
+from mizumashi.stats.inference import t_interval
 from mizumashi.studies.record import PlanRecord
 from mizumashi.studies.results import StudyResult
-from mizumashi.text import markdown_table
+from mizumashi.utils.text import markdown_table
 
 HERE = Path(__file__).parent
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mizumashi.measure.comparisons import compare_all
-from mizumashi.measure.statistics import bootstrap_interval
 from mizumashi.report.tables import points
 from mizumashi.report.words import choices
+from mizumashi.stats.claims import compare_all
+from mizumashi.stats.inference import bootstrap_interval
 from mizumashi.studies.recipe import CLASSICAL, REAL
 from mizumashi.studies.results import StudyResult
-from mizumashi.text import for_markdown, markdown_table
+from mizumashi.utils.text import for_markdown, markdown_table
 
 HERE = Path(__file__).parent
 

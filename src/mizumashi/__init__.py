@@ -10,11 +10,13 @@ Example:
 import logging
 from typing import TYPE_CHECKING, Any
 
-from mizumashi.text import Escaping
+from mizumashi.utils.text import Escaping
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mizumashi.api import evaluate as evaluate
+    from mizumashi.api import study as study
     from mizumashi.data.images import LabelledImages as LabelledImages
     from mizumashi.data.preprocess import mnist_style as mnist_style
     from mizumashi.data.readers import open_images as open_images
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from mizumashi.gan.config import GanConfig as GanConfig
     from mizumashi.gan.run import GanRun as GanRun
     from mizumashi.gan.training import train as train
-    from mizumashi.jobs import evaluate as evaluate
-    from mizumashi.jobs import study as study
     from mizumashi.studies.config import StudyConfig as StudyConfig
     from mizumashi.studies.results import StudyResult as StudyResult
 
@@ -39,14 +39,14 @@ _HOMES = {
     "LabelledImages": "data.images",
     "StudyConfig": "studies.config",
     "StudyResult": "studies.results",
-    "evaluate": "jobs",
+    "evaluate": "api",
     "mix": "data.split",
     "mnist_style": "data.preprocess",
     "open_images": "data.readers",
     "resize": "data.resize",
     "stratified_split": "data.split",
     "stratified_subset": "data.split",
-    "study": "jobs",
+    "study": "api",
     "train": "gan.training",
     "write_images": "data.writers",
 }

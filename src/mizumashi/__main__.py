@@ -6,7 +6,7 @@ import sys
 def main() -> int:
     """Run the command line; Ctrl-C ends in one line from the first import on."""
     try:
-        from mizumashi.cli import main as run
+        from mizumashi.cli.main import main as run
     except KeyboardInterrupt:
         print("mizumashi: stopped; nothing was written", file=sys.stderr)
         return 130

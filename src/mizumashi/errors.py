@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from mizumashi.text import for_terminal
+from mizumashi.utils.text import for_terminal
 
 
 class InputError(ValueError):

@@ -17,7 +17,7 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.data.readers import open_images
 from mizumashi.data.writers import write_images
 from mizumashi.errors import InputError
-from mizumashi.text import for_terminal
+from mizumashi.utils.text import for_terminal
 
 HOSTILE = ("<script>alert(1)</script>", "../../x", "---\nlicense: mit", "a|b", "[x](http://y)", "\u202etxt")
 ORIGIN = Origin(

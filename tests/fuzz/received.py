@@ -18,7 +18,7 @@ import mutation
 import seeds
 from promise import read_or_refuse
 
-from mizumashi.cli import UNUSABLE
+from mizumashi.cli.main import UNUSABLE
 from mizumashi.errors import InputError
 
 HEAD = 4
@@ -87,15 +87,15 @@ def _damage(study: Path, name: str, becomes: str, content: bytes, outside: Path,
 
 
 def _read(study: Path) -> None:
-    from mizumashi.report.facts import Facts
+    from mizumashi.report.data import ReportData
     from mizumashi.studies.results import StudyResult
 
-    facts = Facts(StudyResult.read(study))
+    facts = ReportData(StudyResult.read(study))
     _ = facts.examples, facts.points, facts.pictures, facts.neighbours, facts.losses, facts.confusions
 
 
 def _report(study: Path) -> None:
-    from mizumashi.jobs import report
+    from mizumashi.api import report
 
     with patch("mizumashi.report.figures.drawn", lambda figure: {}), patch("mizumashi.report.page._drawings", _none):
         report(study)
@@ -106,7 +106,7 @@ def _none(*arguments: object, **options: object) -> Iterator[Any]:
 
 
 def _recipe(study: Path) -> None:
-    from mizumashi.jobs import recipe_origin, training_set
+    from mizumashi.api import recipe_origin, training_set
 
     training_set(study, "best", images=seeds.pets())
     training_set(study, "gan@2", images=seeds.pets())
@@ -123,7 +123,7 @@ def _draw(study: Path) -> None:
 
 
 def _take_up(study: Path) -> None:
-    from mizumashi.jobs import study as do
+    from mizumashi.api import study as do
 
     with patch("mizumashi.report.page.draw", _none):
         do(seeds.pets(), out=study, config=_config(), accelerator="cpu")

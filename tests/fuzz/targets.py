@@ -226,7 +226,7 @@ def results(content: bytes, folder: Path) -> None:
 
 def command_line(content: bytes, folder: Path) -> None:
     """A command, which the first byte chooses, with one of its files damaged: exit code 0 or 2, and no traceback."""
-    from mizumashi import cli
+    from mizumashi.cli import main as cli
 
     name, words = COMMANDS[content[0] % len(COMMANDS)] if content else COMMANDS[0]
     shutil.rmtree(folder / "new", ignore_errors=True)

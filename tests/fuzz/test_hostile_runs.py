@@ -11,17 +11,17 @@ import seeds
 import targets
 from targets import READERS
 
-from mizumashi import files
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.run import GanRun
-from mizumashi.progress import silent
 from mizumashi.report.page import draw
-from mizumashi.studies.material import Material
 from mizumashi.studies.measures import measure_copies, measure_distances
 from mizumashi.studies.plan import begin
 from mizumashi.studies.results import StudyResult
+from mizumashi.studies.training_sets import Material
+from mizumashi.utils import files
+from mizumashi.utils.progress import silent
 
 
 def refusal(read: Any, *arguments: Any) -> str:

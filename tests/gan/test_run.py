@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from mizumashi.data.images import LabelledImages
-from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig, Precision
 from mizumashi.gan.run import GanRun
 from mizumashi.gan.training import train
-from mizumashi.progress import Progress
+from mizumashi.utils.descriptions import differences
+from mizumashi.utils.progress import Progress
 
 TINY = GanConfig(steps=6, snapshots=(2, 4, 6), batch_size=16, latent_size=8, widths=(4, 8, 8), precision="32-true")
 

@@ -27,12 +27,12 @@ IMPORTED = (
     "lightning_fabric",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
-    "mizumashi.classify.softmax",
-    "mizumashi.cli",
-    "mizumashi.console",
+    "mizumashi.classifiers.softmax",
+    "mizumashi.cli.main",
+    "mizumashi.cli.progress_display",
     "mizumashi.data.writers",
     "mizumashi.gan.training",
-    "mizumashi.jobs",
+    "mizumashi.api",
     "mizumashi.report.page",
     "mizumashi.studies.run",
     "openTSNE",
@@ -193,7 +193,7 @@ def _command(
     apart: bool,
     tell_ready: Callable[[], None],
 ) -> int:
-    import mizumashi.console
+    import mizumashi.cli.progress_display
     import mizumashi.studies.gans
     from mizumashi.__main__ import main
 
@@ -203,7 +203,7 @@ def _command(
         os.dup2(output.fileno(), 2)
     os.chdir(folder)
     sys.argv = ["mizumashi", *arguments]
-    mizumashi.console.QUIET = -1  # every step is told, the first one too
+    mizumashi.cli.progress_display.QUIET = -1  # every step is told, the first one too
     mizumashi.studies.gans.SHORT = 0.0 if apart else 1e9
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # as `main` does in its first moment

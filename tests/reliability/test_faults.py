@@ -20,7 +20,7 @@ from processes import Moments, contents_of, hashed, recorded
 
 import mizumashi.studies.classifiers
 import mizumashi.studies.measures
-from mizumashi.cli import main
+from mizumashi.cli.main import main
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.writers import write_images
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mizumashi.cli import parse
+from mizumashi.cli.main import parse
 from mizumashi.data.images import LabelledImages
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.presets import PRESETS

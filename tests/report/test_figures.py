@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import stats
 
 from mizumashi.errors import InputError
-from mizumashi.measure.embedding import SharedMap
+from mizumashi.metrics.tsne import SharedMap
 from mizumashi.report import figures
 
 RECIPES = [

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mizumashi.api import report, study
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.split import stratified_split
 from mizumashi.gan.config import GanConfig
-from mizumashi.jobs import report, study
-from mizumashi.report.facts import Confusion, Facts
+from mizumashi.report.data import Confusion, ReportData
 from mizumashi.report.html import MAP_COLUMNS, render
 from mizumashi.report.sprites import sheet
 from mizumashi.studies.config import StudyConfig
@@ -260,7 +260,7 @@ def test_a_study_of_an_older_version_has_a_page_without_pictures_of_points(
 
 def test_many_classes_of_colour_images_stay_readable(opener: Any, hostile_study: StudyResult):
     """Of 60 classes 50 are shown, and instead of a matrix what is misread most often; sprites of RGB are JPEG."""
-    facts = Facts(hostile_study)
+    facts = ReportData(hostile_study)
     random = np.random.default_rng(0)
     names = [f"class {label}" for label in range(60)]
     counts = 10 * np.eye(60, dtype=np.int64)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from mizumashi.text import for_markdown, for_terminal, markdown_table
+from mizumashi.utils.text import for_markdown, for_terminal, markdown_table
 
 # The names of others: markup, line ends, terminal escapes, directions, links, entities, formulas.
 HOSTILE = [

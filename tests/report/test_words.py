@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.split import stratified_split
-from mizumashi.measure.comparisons import compare_all
 from mizumashi.report.words import _mixed, _settings, accuracy_note, spread_note, verdict_note
+from mizumashi.stats.claims import compare_all
 from mizumashi.studies.config import Regime, StudyConfig
 from mizumashi.studies.plan import Plan
 from mizumashi.studies.record import PlanRecord

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mizumashi.api import study
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.split import stratified_split
 from mizumashi.data.writers import write_images
 from mizumashi.gan.config import GanConfig
-from mizumashi.jobs import study
 from mizumashi.studies.config import Regime, StudyConfig
 
 GAN = GanConfig(steps=4, snapshots=(2, 4), widths=(8, 8, 8), batch_size=16, latent_size=8, precision="32-true")

@@ -16,13 +16,13 @@ from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError, TaskError
 from mizumashi.gan import footprint
 from mizumashi.gan.config import GanConfig, Precision
-from mizumashi.progress import Progress, silent
 from mizumashi.studies.config import StudyConfig
 from mizumashi.studies.executors.processes import _raise_again, perform_side_by_side
 from mizumashi.studies.executors.worker import _described
 from mizumashi.studies.gans import Gans
 from mizumashi.studies.plan import Plan
 from mizumashi.studies.tasks import GanTask
+from mizumashi.utils.progress import Progress, silent
 
 TINY = GanConfig(steps=6, snapshots=(2, 6), batch_size=16, latent_size=8, widths=(4, 8, 8), precision="32-true", seed=3)
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save
 
-from mizumashi.cli import main
+from mizumashi.api import training_set
+from mizumashi.cli.main import main
 from mizumashi.errors import InputError
 from mizumashi.gan.run import GanRun
-from mizumashi.jobs import training_set
-from mizumashi.report.facts import Facts
+from mizumashi.report.data import ReportData
 from mizumashi.studies.results import StudyResult
 
 
@@ -83,7 +83,7 @@ def test_a_recipe_with_target_images_needs_the_target(received: Path, capsys: py
 
 
 def test_what_lies_in_the_current_folder_takes_no_librarys_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from mizumashi.classify.own import own_classifier
+    from mizumashi.classifiers.custom import custom_classifier
 
     model = "from sklearn.naive_bayes import GaussianNB as model\n"
     for folder in ("installed", "here"):
@@ -92,8 +92,8 @@ def test_what_lies_in_the_current_folder_takes_no_librarys_place(tmp_path: Path,
     (tmp_path / "here" / "only_here.py").write_text(model)
     monkeypatch.setattr(sys, "path", [*(entry for entry in sys.path if entry), str(tmp_path / "installed")])
     monkeypatch.chdir(tmp_path / "here")
-    own_classifier("only_here:model")
-    own_classifier("kept_apart:model")
+    custom_classifier("only_here:model")
+    custom_classifier("kept_apart:model")
     assert sys.modules.pop("kept_apart").folder == "installed"
     assert Path(str(sys.modules.pop("only_here").__file__)).samefile("only_here.py")
 
@@ -123,7 +123,7 @@ def read_all(study: Path) -> None:
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(20)
     try:
-        facts = Facts(StudyResult.read(study))
+        facts = ReportData(StudyResult.read(study))
         _ = facts.examples, facts.points, facts.pictures, facts.neighbours, facts.gains, facts.confusions
         run = GanRun(study / "runs" / "0" / "gan")
         _ = run.losses(), run.snapshot(4).sample(3)

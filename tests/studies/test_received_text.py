@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
-from mizumashi.cli import main
+from mizumashi.cli.main import main
 from mizumashi.studies.results import StudyResult
-from mizumashi.text import for_terminal
+from mizumashi.utils.text import for_terminal
 
 HOSTILE = (
     "\u202e\x1b[31m<img src=x onerror=a()><script>a()</script>[here](javascript:a()) https://example.org |`=1+1`\n"

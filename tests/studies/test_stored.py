@@ -17,11 +17,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from mizumashi.cli import main
+from mizumashi.cli.main import main
 from mizumashi.data.readers import open_images
 from mizumashi.gan.training import train
-from mizumashi.schema import from_json
 from mizumashi.studies.record import PlanRecord
+from mizumashi.utils.schema import from_json
 
 OPTIONS = (
     "--steps 4 --snapshots 2 4 --widths 8 8 8 --batch-size 16 --latent-size 8 --precision 32-true --accelerator cpu"

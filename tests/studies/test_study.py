@@ -11,9 +11,10 @@ import scipy.stats
 import torch
 from safetensors.torch import load_file
 
-from mizumashi.classify.classical import Classical
-from mizumashi.classify.score import score
-from mizumashi.classify.softmax import SoftmaxConfig, train_softmax
+from mizumashi.api import evaluate, recipe_origin, study, training_set
+from mizumashi.classifiers.classical import Classical
+from mizumashi.classifiers.score import score
+from mizumashi.classifiers.softmax import SoftmaxConfig, train_softmax
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import read_npz
 from mizumashi.data.readers import open_images
@@ -21,18 +22,17 @@ from mizumashi.data.split import stratified_split
 from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig, Precision
 from mizumashi.gan.run import GanRun
-from mizumashi.jobs import evaluate, recipe_origin, study, training_set
-from mizumashi.measure.statistics import bootstrap_interval
-from mizumashi.progress import silent
 from mizumashi.report.page import draw
+from mizumashi.stats.inference import bootstrap_interval
 from mizumashi.studies.cell import Cells
 from mizumashi.studies.classifiers import softmax
 from mizumashi.studies.config import Regime, StudyConfig
-from mizumashi.studies.material import Material
 from mizumashi.studies.measures import keep_pictures
 from mizumashi.studies.plan import Plan, begin
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.results import StudyResult
+from mizumashi.studies.training_sets import Material
+from mizumashi.utils.progress import silent
 
 TINY = StudyConfig(
     GanConfig(steps=4, snapshots=(2, 4), batch_size=16, latent_size=8, widths=(4, 8, 8), precision="32-true"), seeds=2

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mizumashi.studies.choice import Choice
+from mizumashi.studies.selection import Choice
 from mizumashi.studies.verdict import conclude
 
 IMAGES, SEEDS = 2000, 10

@@ -11,23 +11,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mizumashi.classify.classical import Classical
-from mizumashi.classify.cnn import CnnConfig
-from mizumashi.classify.score import Score
-from mizumashi.classify.softmax import SoftmaxConfig
+from mizumashi.api import evaluate, study
+from mizumashi.classifiers.classical import Classical
+from mizumashi.classifiers.cnn import CnnConfig
+from mizumashi.classifiers.score import Score
+from mizumashi.classifiers.softmax import SoftmaxConfig
 from mizumashi.data.images import LabelledImages
 from mizumashi.gan.config import GanConfig
-from mizumashi.jobs import evaluate, study
-from mizumashi.measure.distances import TwoSample
-from mizumashi.measure.embedding import SharedMap
-from mizumashi.progress import silent
+from mizumashi.metrics.tsne import SharedMap
+from mizumashi.metrics.two_sample import TwoSample
 from mizumashi.studies.cell import Cells
 from mizumashi.studies.classifiers import Classifier, Job, cnn, softmax
 from mizumashi.studies.config import Regime, StudyConfig
-from mizumashi.studies.material import Material
 from mizumashi.studies.plan import Plan
 from mizumashi.studies.recipe import Recipe
 from mizumashi.studies.results import StudyResult
+from mizumashi.studies.training_sets import Material
+from mizumashi.utils.progress import silent
 
 SOURCE, TARGET, GENERATED = 1, 2, 3
 STEPS, SEEDS, TRAIN, TEST, FAXES = (2, 4), (5, 6), 90, 30, 24
@@ -134,13 +134,13 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     monkeypatch.setattr("mizumashi.studies.gans.at_once", lambda: 1)  # one GAN after the other, in their order
     for name in ("two_sample_accuracy", "shared_map", "copies"):
         monkeypatch.setattr(f"mizumashi.studies.measures.{name}", getattr(recorder, name))
-    for place in ("studies.classifiers.train_softmax", "classify.softmax.train_softmax", "studies.cell.judge"):
+    for place in ("studies.classifiers.train_softmax", "classifiers.softmax.train_softmax", "studies.cell.judge"):
         monkeypatch.setattr(f"mizumashi.{place}", getattr(recorder, place.rpartition(".")[2]))
-    monkeypatch.setattr("mizumashi.classify.score.score", lambda model, images: recorder.judge(model, images)[0])
+    monkeypatch.setattr("mizumashi.classifiers.score.score", lambda model, images: recorder.judge(model, images)[0])
     curves = {"generator": {"seed 5": np.ones(4)}, "discriminator": {"seed 5": np.ones(4)}}
     monkeypatch.setattr("mizumashi.report.figures.drawn", lambda figure: {})
-    monkeypatch.setattr("mizumashi.report.facts.Facts.losses", curves)
-    monkeypatch.setattr("mizumashi.report.facts.Facts.collapse", [])
+    monkeypatch.setattr("mizumashi.report.data.ReportData.losses", curves)
+    monkeypatch.setattr("mizumashi.report.data.ReportData.collapse", [])
     return recorder
 
 
@@ -340,7 +340,7 @@ def test_networks_are_given_each_job_and_keyed_by_the_precision_that_they_take(
         given[seed] = id(images), config.precision, rest["augmentation"]
         return seed
 
-    monkeypatch.setattr("mizumashi.classify.cnn.train_cnn", train_cnn)
+    monkeypatch.setattr("mizumashi.classifiers.cnn.train_cnn", train_cnn)
     precision = "bf16-mixed" if bfloat16_is_fast else "32-true"
     turned = Classical(flip=True)
     networks = cnn(turned)
@@ -375,7 +375,7 @@ def test_a_study_that_balances_chooses_by_what_each_class_reaches(
     what: str,
 ):
     """The recorder's accuracy grows with each model, and of a class it is half as large."""
-    monkeypatch.setattr("mizumashi.classify.classical.augmented", lambda images, seed, config: images)
+    monkeypatch.setattr("mizumashi.classifiers.classical.augmented", lambda images, seed, config: images)
     regime = Regime(balance=balance)
     config = replace(CONFIG, choose=True, classifier_seeds=1, recipes=("real+gan@2",), regime=regime)
     result = study(source, out=tmp_path / "study", config=config)

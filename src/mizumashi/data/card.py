@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi.data.formats import Format
-from mizumashi.text import for_markdown, for_yaml, markdown_table
+from mizumashi.utils.text import for_markdown, for_yaml, markdown_table
 
 CARD = "README.md"
 """The card's name in a set's folder, and in an NPZ file, which is a zip archive."""

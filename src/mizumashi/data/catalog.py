@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from mizumashi.data.archives import open_archive, require_known_compression
+from mizumashi.data.error_text import reason
 from mizumashi.data.images import LabelledImages
-from mizumashi.data.refusals import reason
 from mizumashi.data.resize import resize
 from mizumashi.errors import InputError, nearest
-from mizumashi.files import folders_above, whole_folder
-from mizumashi.locks import sole_writer
+from mizumashi.utils.files import atomic_folder, folders_above
+from mizumashi.utils.locks import lock_name
 
 NAMES = ("digits", "faxocr", "mnist")
 
@@ -159,7 +159,7 @@ def _download_faxocr() -> Path:
         path = Path(temporary) / "kocr.zip"
         _retrieve([FAXOCR_ARCHIVE], None, path)
         try:
-            with sole_writer(folder), whole_folder(folder) as new:
+            with lock_name(folder), atomic_folder(folder) as new:
                 extract_numbers(path, new)
         except OSError as error:
             raise InputError(f"{folder}: {error}") from error

@@ -12,7 +12,7 @@ from pathlib import Path
 from mizumashi.data import limits
 from mizumashi.data.image_files import is_image
 from mizumashi.errors import InputError
-from mizumashi.files import read_json
+from mizumashi.utils.files import read_json
 
 NAMES_FILE = "classes.json"
 """A list of the class names in the order of their labels, where files and folders alone do not tell them."""

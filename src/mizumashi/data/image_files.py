@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mizumashi.data.bounded_file import BoundedBytes, BoundedFile
+from mizumashi.data.error_text import reason
 from mizumashi.data.image_headers import require_modest_header, require_pixels
-from mizumashi.data.refusals import reason
 from mizumashi.errors import InputError
 
 # Pillow's other readers are refused: some start programs, all widen the ground for hostile files.

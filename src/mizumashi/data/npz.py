@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mizumashi.data import limits
 from mizumashi.data.archives import open_archive, require_known_compression
-from mizumashi.data.refusals import reason
+from mizumashi.data.error_text import reason
 from mizumashi.errors import InputError
 
 _LONGEST_HEADER = 10_000  # bytes; NumPy refuses more characters, but unpacks them all before

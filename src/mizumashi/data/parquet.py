@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from mizumashi.data import limits
 from mizumashi.data.encoded import EncodedSet
+from mizumashi.data.error_text import reason
 from mizumashi.data.parquet_footer import read_chunks
-from mizumashi.data.refusals import reason
 from mizumashi.errors import InputError
-from mizumashi.extras import optional
+from mizumashi.utils.extras import optional
 
 _ROWS = 1000  # in a row group
 _MAGIC = b"PAR1"

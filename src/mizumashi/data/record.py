@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mizumashi.data.images import LabelledImages
-from mizumashi.schema import from_json
+from mizumashi.utils.schema import from_json
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
-from mizumashi.randomness import numpy_generator
+from mizumashi.utils.seeding import numpy_generator
 
 NEIGHBOURS = 5
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from mizumashi.data.images import LabelledImages, require_alike
 from mizumashi.errors import InputError
-from mizumashi.randomness import numpy_generator
+from mizumashi.utils.seeding import numpy_generator
 
 
 def stratified_split(images: LabelledImages, test_share: float, seed: int) -> LabelledImages:

@@ -19,8 +19,8 @@ from mizumashi.data.parquet import new_parquet, require_pyarrow
 from mizumashi.data.readers import require_classes
 from mizumashi.data.tars import SHARD, new_tar
 from mizumashi.errors import InputError, nearest
-from mizumashi.files import require_new_file, require_new_folder, whole_file, whole_folder
-from mizumashi.locks import forget_killed_writer, sole_writer
+from mizumashi.utils.files import atomic_file, atomic_folder, require_new_file, require_new_folder
+from mizumashi.utils.locks import forget_killed_writer, lock_name
 
 
 def write_images(images: LabelledImages, path: str | Path, format: Format, *, origin: Origin | None = None) -> Path:
@@ -92,11 +92,11 @@ def write_stream(
     target = _target(path, format)
     plan = _Plan(labels, tuple(class_names), test_start, format, origin)
     plan.require_usable(target)
-    with sole_writer(target):
+    with lock_name(target):
         if format == "npz":
             _write_npz(chunks, plan, target)
             return target
-        with whole_folder(target) as folder:
+        with atomic_folder(target) as folder:
             stream = _Stream(chunks, len(labels))
             _FOLDER_WRITERS[format](stream, plan, folder)
             stream.require_end()
@@ -309,7 +309,7 @@ _FOLDER_WRITERS = {
 
 
 def _write_npz(chunks: Iterable[NDArray[np.uint8]], plan: _Plan, path: Path) -> None:
-    with whole_file(path) as temporary, new_npz(temporary) as archive:
+    with atomic_file(path) as temporary, new_npz(temporary) as archive:
         stream = _Stream(chunks, len(plan.labels))
         with archive.append("images", (len(plan.labels), *stream.shape)) as file:
             for piece in stream.take(len(plan.labels)):

@@ -1,6 +1,6 @@
 """A run's resume state: networks, optimisers, the loss's scale and the log, in safetensors and JSON lines.
 
-The random streams have no state (see `mizumashi.randomness`); the number of logged losses is the step.
+The random streams have no state (see `mizumashi.utils.seeding`); the number of logged losses is the step.
 """
 
 import json
@@ -20,10 +20,10 @@ from safetensors import safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from mizumashi import files
 from mizumashi.errors import InputError
 from mizumashi.gan.weights import read_weights, require_size, weight_bytes
-from mizumashi.stored import stored
+from mizumashi.utils import files
+from mizumashi.utils.stored import stored
 
 FORMAT = "2"
 """The layout of a checkpoint. Format 1 had no mark and no scale of the loss; it is read as well."""

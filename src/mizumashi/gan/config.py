@@ -5,7 +5,7 @@ from typing import Literal
 
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
-from mizumashi.schema import Ranges, require_fields
+from mizumashi.utils.schema import Ranges, require_fields
 
 Objective = Literal["non-saturating", "minimax"]
 Schedule = Literal["constant", "decay"]

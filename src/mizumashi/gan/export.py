@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from mizumashi import files
-from mizumashi.extras import optional
 from mizumashi.gan.sampling import Drawing, Snapshot
+from mizumashi.utils import files
+from mizumashi.utils.extras import optional
 
 _USED = ("onnx", "onnxscript")
 
@@ -73,7 +73,7 @@ def export_onnx(snapshot: Snapshot, path: str | Path) -> Path:
             "mizumashi": version("mizumashi"),
         }
     )
-    with files.whole_file(path) as temporary:
+    with files.atomic_file(path) as temporary:
         program.save(temporary, external_data=False)
     return path
 

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from safetensors.torch import save as serialise
 from torch import nn
 
-from mizumashi import files, locks
 from mizumashi.data import limits
 from mizumashi.data.card import Origin
 from mizumashi.data.image_files import png_bytes
 from mizumashi.data.record import ImagesRecord
-from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
 from mizumashi.gan.config import SIZES, GanConfig
 from mizumashi.gan.networks import Discriminator, Generator, Shape
 from mizumashi.gan.sampling import Snapshot
-from mizumashi.layout import RUN
-from mizumashi.schema import from_json, to_json
-from mizumashi.stored import stored
+from mizumashi.utils import files, locks
+from mizumashi.utils.descriptions import differences
+from mizumashi.utils.layout import RUN
+from mizumashi.utils.schema import from_json, to_json
+from mizumashi.utils.stored import stored
 
 FORMAT = 1
 """The layout of a run's folder."""

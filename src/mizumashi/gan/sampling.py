@@ -14,14 +14,14 @@ from safetensors import safe_open
 from scipy.special import ndtri
 from torch import Tensor, nn
 
-from mizumashi import files
 from mizumashi.data import limits
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 from mizumashi.gan.config import Precision
 from mizumashi.gan.networks import Generator, Shape, folded
 from mizumashi.gan.weights import read_weights, require_size, weight_bytes
-from mizumashi.progress import Progress, silent
+from mizumashi.utils import files
+from mizumashi.utils.progress import Progress, silent
 
 CHUNK = 250
 """Images drawn at a time. Fixed: the last bits of a convolution can depend on how many there are."""

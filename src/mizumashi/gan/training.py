@@ -15,22 +15,22 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
-from mizumashi import locks
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.record import ImagesRecord
 from mizumashi.errors import InputError
 from mizumashi.gan import checkpoint
-from mizumashi.gan.board import Board
 from mizumashi.gan.collapse import PER_CLASS, collapsed, relative_variation, variation
 from mizumashi.gan.config import CHECKPOINT_EVERY, GanConfig, require_trainable
 from mizumashi.gan.losses import discriminator_loss, generator_loss
 from mizumashi.gan.networks import Discriminator, Generator, Shape, initialise
-from mizumashi.gan.picture import grid
 from mizumashi.gan.run import FORMAT, GanRun, Resume, RunRecord
-from mizumashi.hardware import bfloat16_is_fast
-from mizumashi.layout import RUN
-from mizumashi.progress import Progress, silent
-from mizumashi.randomness import numpy_generator, torch_generator
+from mizumashi.gan.sample_grid import grid
+from mizumashi.gan.tensorboard import Board
+from mizumashi.utils import locks
+from mizumashi.utils.hardware import bfloat16_is_fast
+from mizumashi.utils.layout import RUN
+from mizumashi.utils.progress import Progress, silent
+from mizumashi.utils.seeding import numpy_generator, torch_generator
 
 _GPU_READS_EVERY = 50  # steps whose losses stay on a GPU: reading one makes the processor wait for it
 
@@ -69,7 +69,7 @@ def train(
         checkpoint_every: steps between two checkpoints; there is one at every snapshot, too, and when the run is
             stopped. It does not change the results.
         accelerator: Lightning Fabric's name for the device: "auto", "cpu", "cuda", ...
-        tensorboard: whether losses and pictures are written for TensorBoard, too (see `mizumashi.gan.board`).
+        tensorboard: whether losses and pictures are written for TensorBoard, too (see `mizumashi.gan.tensorboard`).
         progress: called after every step; where it raises, the run is stopped: a checkpoint is written first.
 
     Returns:
@@ -89,7 +89,7 @@ def train(
     require_trainable(images, config)
     config = resolved(config, accelerator)
     record = record_of(images, config)
-    with locks.sole_user(Path(out), RUN):
+    with locks.lock_folder(Path(out), RUN):
         run = GanRun.begin(Path(out), record, resume)
         if run.finished:
             run.drop_checkpoint()  # it may have been killed in its very last moment

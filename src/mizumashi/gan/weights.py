@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mizumashi.stored import stored
+from mizumashi.utils.stored import stored
 
 MAX_HEADER_BYTES = 2**20
 """What stands in a safetensors file before the numbers: names and shapes of some hundred tensors."""

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mizumashi.errors import InputError
-from mizumashi.measure.statistics import Interval, t_interval
+from mizumashi.stats.inference import Interval, t_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mizumashi.measure.embedding import SharedMap
+    from mizumashi.metrics.tsne import SharedMap
 
 BLUE, RED = "#0072B2", "#D55E00"  # of Okabe and Ito's palette: distinct with any colour vision
 FONT_SIZE = 9  # points
@@ -178,10 +178,10 @@ def embedding_panels(positions: "SharedMap") -> "Figure":
     All panels show the same part of the map.
 
     Args:
-        positions: the map, as `measure.embedding.shared_map` makes it.
+        positions: the map, as `mizumashi.metrics.tsne.shared_map` makes it.
 
     Example:
-        >>> from mizumashi.measure.embedding import SharedMap
+        >>> from mizumashi.metrics.tsne import SharedMap
         >>> figure = embedding_panels(SharedMap(np.zeros((5, 2)), {"gan@300": np.ones((4, 2))}))
         >>> [axes.get_title() for axes in figure.axes]
         ['gan@300']

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mizumashi.measure.statistics import Interval
 from mizumashi.report import numbers, tables, words
 from mizumashi.report.command import UNNAMED, repeating_command
 from mizumashi.report.curves import Chart, chart
-from mizumashi.report.facts import Confusion, Facts
+from mizumashi.report.data import Confusion, ReportData
 from mizumashi.report.sprites import sheet, shrunk
-from mizumashi.schema import to_json
-from mizumashi.text import for_terminal
+from mizumashi.stats.inference import Interval
+from mizumashi.utils.schema import to_json
+from mizumashi.utils.text import for_terminal
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -116,7 +116,7 @@ class Readings:
     worst: list[tuple[str, str, str]]
 
 
-def render(facts: Facts, figures: Mapping[str, str]) -> str:
+def render(facts: ReportData, figures: Mapping[str, str]) -> str:
     """The page.
 
     Args:
@@ -209,7 +209,7 @@ def _breakable(recipe: str) -> str:
     return Markup("<wbr>+").join(for_terminal(recipe).split("+"))
 
 
-def _accuracy(facts: Facts, classifier: str) -> list[tuple[str, list[AccuracyCell]]]:
+def _accuracy(facts: ReportData, classifier: str) -> list[tuple[str, list[AccuracyCell]]]:
     """For each recipe a cell for each test set."""
     columns = [_cells(facts.accuracies[classifier, test]) for test in _tests(facts)]
     return [(recipe, [column[recipe] for column in columns]) for recipe in facts.result.recipes(classifier)]
@@ -238,12 +238,12 @@ def _cells(accuracies: Mapping[str, Interval]) -> dict[str, AccuracyCell]:
     return {recipe: cell(found) for recipe, found in accuracies.items()}
 
 
-def _tests(facts: Facts) -> list[str]:
+def _tests(facts: ReportData) -> list[str]:
     """The test sets, real ones first: a narrow screen shows the first columns."""
     return [*facts.result.tested, *(name for name in facts.result.tests if name not in facts.result.tested)]
 
 
-def _gains(facts: Facts, classifier: str) -> list[tuple[str, list[tuple[str, str]]]]:
+def _gains(facts: ReportData, classifier: str) -> list[tuple[str, list[tuple[str, str]]]]:
     """For each recipe and test set a gain, and the ends of its interval, if there is one."""
     columns = [facts.gains[classifier, test] for test in _tests(facts)]
     texts = [{recipe: tables.points(gain) for recipe, gain in column.items()} for column in columns]
@@ -255,7 +255,7 @@ def _parted(text: str) -> tuple[str, str]:
     return number, rest.removesuffix(")")
 
 
-def _strips(facts: Facts) -> Strips:
+def _strips(facts: ReportData) -> Strips:
     examples, stages, tested = facts.examples, facts.result.stages, facts.result.tested
     first = examples[stages[0]]
     classes, columns = min(first.shape[0], MOST_CLASSES), first.shape[1]
@@ -272,18 +272,18 @@ def _strips(facts: Facts) -> Strips:
     )
 
 
-def _ends(facts: Facts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _ends(facts: ReportData) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     everything = np.concatenate([*facts.points.values()])
     low, high = everything.min(axis=0), everything.max(axis=0)
     return low, np.maximum(high - low, 1e-9)
 
 
-def _map_height(facts: Facts) -> int:
+def _map_height(facts: ReportData) -> int:
     _, (width, height) = _ends(facts)
     return int(np.clip(MAP_WIDTH * height / width, MAP_WIDTH // 2, MAP_WIDTH))
 
 
-def _map_image(facts: Facts) -> tuple[int, int]:
+def _map_image(facts: ReportData) -> tuple[int, int]:
     """Width and height of a picture in the map's sheets."""
     if facts.pictures is None:
         return 1, 1
@@ -291,7 +291,7 @@ def _map_image(facts: Facts) -> tuple[int, int]:
     return width, height
 
 
-def _map(facts: Facts) -> list[MapSet]:
+def _map(facts: ReportData) -> list[MapSet]:
     low, size = _ends(facts)
     margin = 12
     extent = np.array([MAP_WIDTH, _map_height(facts)]) - 2 * margin
@@ -310,11 +310,11 @@ def _map(facts: Facts) -> list[MapSet]:
     return found
 
 
-def _losses(facts: Facts) -> Chart:
+def _losses(facts: ReportData) -> Chart:
     return chart({network: list(runs.values()) for network, runs in facts.losses.items()}, facts.equilibrium)
 
 
-def _confusions(facts: Facts) -> list[tuple[str, str, list[Readings]]]:
+def _confusions(facts: ReportData) -> list[tuple[str, str, list[Readings]]]:
     grouped = groupby(facts.confusions, lambda found: (found.classifier, found.test))
     return [(*which, [_readings(each, facts.class_names) for each in found]) for which, found in grouped]
 
@@ -342,7 +342,7 @@ def _percent(share: float) -> str:
     return "<1" if share < 0.005 else f"{100 * share:.0f}"
 
 
-def _neighbours(facts: Facts) -> list[tuple[str, list[tuple[str, str, str, str]]]]:
+def _neighbours(facts: ReportData) -> list[tuple[str, list[tuple[str, str, str, str]]]]:
     """In two groups: a generated picture, its neighbour, nearness and distance."""
     found = facts.neighbours
     if found is None:
@@ -361,14 +361,14 @@ def _neighbours(facts: Facts) -> list[tuple[str, list[tuple[str, str, str, str]]
     return [("Most like a copy", pairs[:half]), ("Drawn at random", pairs[half:])]
 
 
-def _told(facts: Facts, stage: str) -> str:
+def _told(facts: ReportData, stage: str) -> str:
     found = [by_stage[stage] for by_stage in facts.result.distances.values()]
     if len(found) == 1:
         return f"{found[0].accuracy:.3f} ({found[0].low:.3f} to {found[0].high:.3f})"
     return tables.spread(np.array([each.accuracy for each in found]))
 
 
-def _told_mean(facts: Facts, stage: str) -> float:
+def _told_mean(facts: ReportData, stage: str) -> float:
     return float(np.mean([by_stage[stage].accuracy for by_stage in facts.result.distances.values()]))
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mizumashi.measure.statistics import Interval
-from mizumashi.report.facts import Facts
+from mizumashi.report.data import ReportData
 from mizumashi.report.tables import csv_text
+from mizumashi.stats.inference import Interval
 
 
-def csv_tables(facts: Facts) -> dict[str, str]:
+def csv_tables(facts: ReportData) -> dict[str, str]:
     """Every table by its file's name; those of which a study keeps nothing are left out."""
     found = {
         "accuracy-intervals": _intervals(facts.accuracies, "accuracy", 6),
@@ -44,7 +44,7 @@ def _intervals(numbers: dict[tuple[str, str], dict[str, Interval]], what: str, d
     return csv_text(["classifier", "recipe", "test set", what, "low", "high"], rows)
 
 
-def _distances(facts: Facts) -> str:
+def _distances(facts: ReportData) -> str:
     rows = [
         [seed, stage, *(f"{number:.6f}" for number in (told.accuracy, told.low, told.high)), told.n_test]
         for seed, stages in facts.result.distances.items()
@@ -53,20 +53,20 @@ def _distances(facts: Facts) -> str:
     return csv_text(["seed", "stage", "told from real", "low", "high", "images"], rows)
 
 
-def _losses(facts: Facts) -> Iterator[list[str | int]]:
+def _losses(facts: ReportData) -> Iterator[list[str | int]]:
     for name, generator in facts.losses["generator"].items():
         pairs = zip(generator, facts.losses["discriminator"][name], strict=True)
         for step, (of_generator, of_discriminator) in enumerate(pairs, start=1):
             yield [name.removeprefix("seed "), step, f"{of_generator:.6g}", f"{of_discriminator:.6g}"]
 
 
-def _map(facts: Facts) -> Iterator[list[str]]:
+def _map(facts: ReportData) -> Iterator[list[str]]:
     for name, points in facts.points.items():
         for x, y in points:
             yield [name, f"{x:.4f}", f"{y:.4f}"]
 
 
-def _confusions(facts: Facts) -> Iterator[list[str | int]]:
+def _confusions(facts: ReportData) -> Iterator[list[str | int]]:
     names = facts.class_names
     for found in facts.confusions:
         for label, read in np.argwhere(found.counts):

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mizumashi import files
-from mizumashi.progress import Progress, silent
 from mizumashi.report import figures, html, numbers, tables, words
-from mizumashi.report.facts import Confusion, Facts
+from mizumashi.report.data import Confusion, ReportData
 from mizumashi.studies.arrays import Neighbours
 from mizumashi.studies.results import StudyResult
 from mizumashi.studies.store import Store
-from mizumashi.text import for_markdown, markdown_table
+from mizumashi.utils import files
+from mizumashi.utils.progress import Progress, silent
+from mizumashi.utils.text import for_markdown, markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def _draw(result: StudyResult, folder: Path, progress: Progress) -> None:
 
 def _files(result: StudyResult, progress: Progress) -> dict[str, bytes]:
     """What a report's files hold, by their path in the study's folder."""
-    facts = Facts(result)
+    facts = ReportData(result)
     texts = {f"tables/{name}.csv": text for name, text in numbers.csv_tables(facts).items()}
     for name, of_study in (("accuracy", result.accuracy), ("loss", result.loss)):
         by_classifier = {
@@ -76,7 +76,7 @@ def _files(result: StudyResult, progress: Progress) -> dict[str, bytes]:
     return made | {path: text.encode() for path, text in texts.items()}
 
 
-def _drawings(facts: Facts) -> Iterator[Drawing]:
+def _drawings(facts: ReportData) -> Iterator[Drawing]:
     result, examples, positions, classes = facts.result, facts.examples, facts.positions, facts.class_names
     stages, source, target = result.stages, result.plan.source.name, result.target
     real, generated = len(positions.reference), len(positions.others[stages[0]])
@@ -155,7 +155,7 @@ def _recipe_accuracy(result: StudyResult, classifier: str, test: str) -> "Figure
     )
 
 
-def _report(facts: Facts, drawings: Sequence[Drawing], gains: str) -> str:
+def _report(facts: ReportData, drawings: Sequence[Drawing], gains: str) -> str:
     result = facts.result
     plan, verdict = result.plan, result.verdict
     parts = [
@@ -210,7 +210,7 @@ def _headed(result: StudyResult, table: Callable[[str], str]) -> str:
     return "\n\n".join(f"### {for_markdown(name)}\n\n{table(name)}" for name in result.classifiers)
 
 
-def _gains(facts: Facts) -> str:
+def _gains(facts: ReportData) -> str:
     def table(classifier: str) -> str:
         gains = [facts.gains[classifier, test] for test in facts.result.tests]
         rows = [[recipe, *(tables.points(of_test[recipe]) for of_test in gains)] for recipe in gains[0]]
@@ -229,7 +229,7 @@ def _distances(result: StudyResult) -> str:
     return markdown_table(["stage", "told from real"], [[stage, told(stage)] for stage in result.stages])
 
 
-def _collapse(facts: Facts) -> str:
+def _collapse(facts: ReportData) -> str:
     """For each stage the class that varies least, and whether it has collapsed."""
     rows = [
         [one.stage, f"{one.share:.2f} (class {one.class_name}, seed {one.seed})", "yes" if one.collapsed else "no"]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mizumashi.data.images import LabelledImages
-from mizumashi.measure.statistics import Interval
-from mizumashi.text import for_csv, for_terminal, markdown_table
+from mizumashi.stats.inference import Interval
+from mizumashi.utils.text import for_csv, for_terminal, markdown_table
 
 if TYPE_CHECKING:
-    from mizumashi.studies.comparison import SetComparison
+    from mizumashi.studies.compare_sets import SetComparison
 
 
 def tidy_csv(numbers: Mapping[str, tuple[Sequence[str], NDArray[np.float64]]], tests: Sequence[str]) -> str:

@@ -6,12 +6,12 @@ from typing import Any
 from mizumashi.gan.collapse import COLLAPSED
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.presets import PRESETS
-from mizumashi.measure.power import FEWEST_SEEDS, LEVEL
-from mizumashi.schema import to_json
-from mizumashi.studies.choice import Choice
+from mizumashi.stats.power import FEWEST_SEEDS, LEVEL
 from mizumashi.studies.record import PlanRecord
 from mizumashi.studies.results import StudyResult
+from mizumashi.studies.selection import Choice
 from mizumashi.studies.verdict import Verdict
+from mizumashi.utils.schema import to_json
 
 
 def verdict_note(verdict: Verdict) -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mizumashi import files
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import new_npz, read_npz
 from mizumashi.errors import InputError
-from mizumashi.measure.embedding import SharedMap
-from mizumashi.stored import stored
+from mizumashi.metrics.tsne import SharedMap
+from mizumashi.utils import files
+from mizumashi.utils.stored import stored
 
 ImageShape = tuple[int, int, int]
 """Height, width and channels."""
@@ -96,7 +96,7 @@ class Pictures:
 def write_pictures(path: Path, pictures: Mapping[str, Pictures]) -> None:
     """Keep the images behind the points of a map, by set."""
     # Not compressed: images of a collapsed GAN, all alike, would be refused when they are read.
-    with files.whole_file(path) as temporary, new_npz(temporary) as file:
+    with files.atomic_file(path) as temporary, new_npz(temporary) as file:
         for name, each in pictures.items():
             file.write(name, each.images)
             file.write(f"labels {name}", each.labels)
@@ -133,7 +133,7 @@ class Neighbours:
     Args:
         generated: N x H x W x C, uint8.
         nearest: the same shape.
-        nearness: N, as `mizumashi.measure.copies.Copies` has it: 0 for a copy, near 1 for none.
+        nearness: N, as `mizumashi.metrics.memorization.Copies` has it: 0 for a copy, near 1 for none.
         distance: N, the root mean square difference of the two images' pixels, in grey levels.
     """
 
@@ -171,7 +171,7 @@ def refusal(path: Path, found: str) -> InputError:
 
 
 def _write(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-    with files.whole_file(path) as temporary, temporary.open("wb") as file:
+    with files.atomic_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mizumashi import files
-from mizumashi.classify.score import Model, Score, judge
+from mizumashi.classifiers.score import Model, Score, judge
 from mizumashi.errors import InputError
-from mizumashi.progress import Progress
-from mizumashi.randomness import numpy_generator
-from mizumashi.schema import from_json, to_json
-from mizumashi.stored import stored
 from mizumashi.studies.arrays import read_test_array, write_test_arrays
 from mizumashi.studies.classifiers import Classifier, Job
-from mizumashi.studies.material import Material
 from mizumashi.studies.recipe import Recipe
+from mizumashi.studies.training_sets import Material
+from mizumashi.utils import files
+from mizumashi.utils.progress import Progress
+from mizumashi.utils.schema import from_json, to_json
+from mizumashi.utils.seeding import numpy_generator
+from mizumashi.utils.stored import stored
 
 _REMAKE = "remove it and the file beside it, and the study makes both again"
 
@@ -139,7 +139,7 @@ def read_cell(path: Path) -> Cell:
         return from_json(Cell, value)
 
 
-def read_readings(folder: Path, cell: Cell, place: int) -> NDArray[np.int64]:
+def read_predictions(folder: Path, cell: Cell, place: int) -> NDArray[np.int64]:
     """The class that a cell's classifier read in each image of a test set whose readings are kept.
 
     Args:

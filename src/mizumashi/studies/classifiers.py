@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mizumashi.classify.score import Model
-from mizumashi.classify.softmax import SoftmaxConfig, train_softmax
+from mizumashi.classifiers.score import Model
+from mizumashi.classifiers.softmax import SoftmaxConfig, train_softmax
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError, nearest
-from mizumashi.hardware import bfloat16_is_fast
-from mizumashi.progress import Progress
-from mizumashi.schema import to_json
-from mizumashi.side_by_side import at_once, side_by_side
+from mizumashi.utils.hardware import bfloat16_is_fast
+from mizumashi.utils.progress import Progress
+from mizumashi.utils.schema import to_json
+from mizumashi.utils.side_by_side import at_once, side_by_side
 
 if TYPE_CHECKING:
-    from mizumashi.classify.classical import Classical
+    from mizumashi.classifiers.classical import Classical
 
 AUGMENTED = 20_000
 """So many augmented images softmax regression draws from, or each real one once, where there are more."""
@@ -81,7 +81,7 @@ def cnn(augmentation: "Classical") -> Classifier:
     """The small convolutional network: as many side by side as there are cores."""
     import torch
 
-    from mizumashi.classify.cnn import CnnConfig, CnnModel, train_cnn
+    from mizumashi.classifiers.cnn import CnnConfig, CnnModel, train_cnn
 
     # Resolved here, because it decides the results and stands in their cells' keys.
     config = CnnConfig(precision="bf16-mixed" if bfloat16_is_fast(torch.device("cpu")) else "32-true")
@@ -105,9 +105,9 @@ def own(spelling: str, augmentation: "Classical") -> Classifier:
     Raises:
         InputError: there is no such classifier.
     """
-    from mizumashi.classify.own import own_classifier
+    from mizumashi.classifiers.custom import custom_classifier
 
-    train_one = own_classifier(spelling)
+    train_one = custom_classifier(spelling)
     source = getattr(sys.modules[spelling.partition(":")[0]], "__file__", None)
     code = "" if source is None else sha256(Path(source).read_bytes()).hexdigest()
 
@@ -144,7 +144,7 @@ def by_name(name: str, config: SoftmaxConfig, augmentation: "Classical") -> Clas
 
 def _repeated(images: LabelledImages, seed: int, augmentation: "Classical") -> LabelledImages:
     """Several augmented copies of each image, as many as descent may look at."""
-    from mizumashi.classify.classical import augmented
+    from mizumashi.classifiers.classical import augmented
 
     copies = ceil(AUGMENTED / len(images))
     return augmented(images.take(np.tile(np.arange(len(images)), copies)), seed, augmentation)

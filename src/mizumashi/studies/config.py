@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from mizumashi.gan.config import GanConfig
-from mizumashi.schema import require_fields
+from mizumashi.utils.schema import require_fields
 
 MOST_SEEDS = 10_000
 

@@ -12,13 +12,13 @@ from mizumashi.data.readers import open_images
 from mizumashi.errors import InputError
 from mizumashi.gan.footprint import fitting, training_seconds
 from mizumashi.gan.training import device_of
-from mizumashi.progress import Progress
-from mizumashi.side_by_side import at_once
-from mizumashi.stored import stored
 from mizumashi.studies.executors.processes import perform_side_by_side
 from mizumashi.studies.plan import Plan
 from mizumashi.studies.store import Store
 from mizumashi.studies.tasks import GanTask
+from mizumashi.utils.progress import Progress
+from mizumashi.utils.side_by_side import at_once
+from mizumashi.utils.stored import stored
 
 SHORT = 7.0
 """Seconds: trainings that take less together are done here, one after another; processes take seconds to start."""

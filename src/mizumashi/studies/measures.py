@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mizumashi import files
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
-from mizumashi.measure.copies import Copies, CopyNumbers, copies
-from mizumashi.measure.distances import TwoSample, two_sample_accuracy
-from mizumashi.measure.embedding import shared_map
-from mizumashi.progress import Progress
-from mizumashi.randomness import numpy_generator
-from mizumashi.schema import from_json, to_json
-from mizumashi.stored import stored
+from mizumashi.metrics.memorization import Copies, CopyNumbers, copies
+from mizumashi.metrics.tsne import shared_map
+from mizumashi.metrics.two_sample import TwoSample, two_sample_accuracy
 from mizumashi.studies import arrays
 from mizumashi.studies.arrays import Neighbours, Pictures
-from mizumashi.studies.choice import VALIDATION
-from mizumashi.studies.material import Material
+from mizumashi.studies.selection import VALIDATION
+from mizumashi.studies.training_sets import Material
+from mizumashi.utils import files
+from mizumashi.utils.progress import Progress
+from mizumashi.utils.schema import from_json, to_json
+from mizumashi.utils.seeding import numpy_generator
+from mizumashi.utils.stored import stored
 
 MAP_IMAGES = 1000
 """Images of each set in the t-SNE map (the paper, section 4)."""

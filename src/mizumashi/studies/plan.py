@@ -6,25 +6,25 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
-from mizumashi import files, locks
-from mizumashi.classify.softmax import Products, SoftmaxConfig, suited_rate
+from mizumashi.classifiers.softmax import Products, SoftmaxConfig, auto_learning_rate
+from mizumashi.data.duplicates import require_unseen
 from mizumashi.data.images import LabelledImages, require_alike
-from mizumashi.data.overlap import require_unseen
 from mizumashi.data.record import ImagesRecord
-from mizumashi.descriptions import differences
 from mizumashi.errors import InputError
 from mizumashi.gan.config import require_trainable
-from mizumashi.layout import STUDY
-from mizumashi.measure.distances import FEWEST_IMAGES
-from mizumashi.schema import from_json, to_json
-from mizumashi.stored import stored
-from mizumashi.studies.choice import VALIDATION
+from mizumashi.metrics.two_sample import FEWEST_IMAGES
 from mizumashi.studies.classifiers import Classifier, by_name
 from mizumashi.studies.config import StudyConfig
 from mizumashi.studies.recipe import CLASSICAL, REAL, Recipe, balancing_recipes, candidates, paper_recipes
 from mizumashi.studies.record import PlanRecord, SourceRecord
-from mizumashi.studies.regime import Training, lacking, training_images
+from mizumashi.studies.selection import VALIDATION
 from mizumashi.studies.store import Store
+from mizumashi.studies.subsets import Training, deficit, training_images
+from mizumashi.utils import files, locks
+from mizumashi.utils.descriptions import differences
+from mizumashi.utils.layout import STUDY
+from mizumashi.utils.schema import from_json, to_json
+from mizumashi.utils.stored import stored
 
 FORMAT = 3
 """The layout of a study's folder."""
@@ -74,12 +74,12 @@ class Plan:
     def softmax(self) -> SoftmaxConfig:
         """Softmax regression, one for all recipes: a rate that suits the source, the GAN's precision."""
         precision: Products = "bf16-mixed" if self.config.gan.precision == "bf16-mixed" else "32-true"
-        return SoftmaxConfig(learning_rate=suited_rate(self.source.train), precision=precision)
+        return SoftmaxConfig(learning_rate=auto_learning_rate(self.source.train), precision=precision)
 
     @property
     def classifiers(self) -> list[Classifier]:
         """The kinds of classifiers, in the order asked for."""
-        from mizumashi.classify.classical import Classical
+        from mizumashi.classifiers.classical import Classical
 
         augmentation = Classical(flip=self.config.flip)
         return [by_name(name, self.softmax, augmentation) for name in self.config.classifiers]
@@ -99,7 +99,7 @@ class Plan:
         """The labels of a generated set's training part: those of the real one, and in a balance what it lacks."""
         labels = [int(label) for label in real.labels]
         if self.config.regime.balance:
-            labels += [label for label, count in enumerate(lacking(real)) for _ in range(count)]
+            labels += [label for label, count in enumerate(deficit(real)) for _ in range(count)]
         return labels
 
     def check(self) -> None:
@@ -113,7 +113,7 @@ class Plan:
                     f"{part.name}: found {len(part)} images; expected at least {FEWEST_IMAGES} for a study"
                 )
         require_trainable(real, self.config.gan)
-        if self.config.regime.balance and not any(lacking(real)):
+        if self.config.regime.balance and not any(deficit(real)):
             raise InputError(
                 f"{real.name}: found as many images of each class; expected some that lack; drop --balance"
             )

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mizumashi import files
 from mizumashi.errors import InputError
-from mizumashi.layout import STUDY
-from mizumashi.measure.copies import CopyNumbers
-from mizumashi.measure.distances import TwoSample
-from mizumashi.measure.statistics import Interval, gain_estimates, t_interval
-from mizumashi.schema import from_json
-from mizumashi.stored import stored
+from mizumashi.metrics.memorization import CopyNumbers
+from mizumashi.metrics.two_sample import TwoSample
+from mizumashi.stats.inference import Interval, gain_estimates, t_interval
 from mizumashi.studies.arrays import read_test_array
-from mizumashi.studies.cell import Cell, read_readings
+from mizumashi.studies.cell import Cell, read_predictions
 from mizumashi.studies.checks import require_whole
-from mizumashi.studies.choice import VALIDATION, Choice
 from mizumashi.studies.record import PlanRecord
+from mizumashi.studies.selection import VALIDATION, Choice
 from mizumashi.studies.store import Store
+from mizumashi.utils import files
+from mizumashi.utils.layout import STUDY
+from mizumashi.utils.schema import from_json
+from mizumashi.utils.stored import stored
 
 if TYPE_CHECKING:
     from mizumashi.studies.verdict import Verdict
@@ -227,7 +227,7 @@ class StudyResult:
 
     def _readings(self, cell: Cell, place: int, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """What a cell's classifier read in each image of a real test set: a class for each label."""
-        readings = read_readings(Store(self.path).cells, cell, place)
+        readings = read_predictions(Store(self.path).cells, cell, place)
         if labels.shape != readings.shape or not _within((readings,), len(self.plan.class_names)):
             raise InputError(
                 f"{Store(self.path).cells / cell.key}.npz: found readings of other images or classes than the study's; "

@@ -7,17 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from mizumashi import files
 from mizumashi.data.images import LabelledImages
 from mizumashi.gan.config import CHECKPOINT_EVERY
 from mizumashi.gan.training import resolved
-from mizumashi.measure.copies import CopyNumbers
-from mizumashi.progress import Progress, silent
-from mizumashi.schema import to_json
+from mizumashi.metrics.memorization import CopyNumbers
 from mizumashi.studies.cell import Cell, Cells
-from mizumashi.studies.choice import VALIDATION, Choice, choose, survivors
 from mizumashi.studies.gans import Gans
-from mizumashi.studies.material import Material
 from mizumashi.studies.measures import (
     keep_examples,
     keep_labels,
@@ -28,8 +23,13 @@ from mizumashi.studies.measures import (
 )
 from mizumashi.studies.plan import Plan, begin
 from mizumashi.studies.recipe import Recipe
-from mizumashi.studies.regime import Training
+from mizumashi.studies.selection import VALIDATION, Choice, choose, survivors
 from mizumashi.studies.store import Store
+from mizumashi.studies.subsets import Training
+from mizumashi.studies.training_sets import Material
+from mizumashi.utils import files
+from mizumashi.utils.progress import Progress, silent
+from mizumashi.utils.schema import to_json
 
 
 def run_study(
@@ -49,7 +49,7 @@ def run_study(
 
     Args:
         plan: what to do, checked.
-        folder: new, empty, or holding this study; held by the caller (see `mizumashi.locks.sole_user`).
+        folder: new, empty, or holding this study; held by the caller (see `mizumashi.utils.locks.lock_folder`).
         accelerator: Lightning Fabric's name for the device.
         checkpoint_every: steps between two checkpoints of a GAN.
         tensorboard: whether GANs write for TensorBoard, too.

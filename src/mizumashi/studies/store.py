@@ -1,4 +1,4 @@
-"""Where the files of a study lie, beside those that its report writes (`mizumashi.layout` lists the names of all)."""
+"""Where the files of a study lie, but for its report's; `mizumashi.utils.layout` lists the names of all."""
 
 from dataclasses import dataclass
 from pathlib import Path

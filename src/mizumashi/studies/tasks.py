@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mizumashi import files, locks
 from mizumashi.data.images import LabelledImages
 from mizumashi.data.npz import map_npz, new_npz, read_npz
 from mizumashi.data.writers import write_stream
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.run import GanRun
 from mizumashi.gan.training import train
-from mizumashi.layout import SEED
-from mizumashi.progress import Progress
-from mizumashi.stored import stored
 from mizumashi.studies.store import Store
+from mizumashi.utils import files, locks
+from mizumashi.utils.layout import SEED
+from mizumashi.utils.progress import Progress
+from mizumashi.utils.stored import stored
 
 ORPHAN_ENDS = 20.0
 """Seconds in which a process whose study was killed has surely ended."""
@@ -67,7 +67,7 @@ class GanTask:
             drawn: the labels of the generated training part.
             tested: the labels of the generated test part.
         """
-        with files.whole_file(self._inputs) as temporary, new_npz(temporary) as archive:
+        with files.atomic_file(self._inputs) as temporary, new_npz(temporary) as archive:
             archive.write("images", real.images)
             archive.write("labels", real.labels)
             archive.write("class_names", np.array(real.class_names))
@@ -91,7 +91,7 @@ class GanTask:
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            with locks.sole_user(self.home, SEED, wait=ORPHAN_ENDS):
+            with locks.lock_folder(self.home, SEED, wait=ORPHAN_ENDS):
                 locks.remove_leftovers(self.home, SEED)
                 self._perform(progress)
         finally:

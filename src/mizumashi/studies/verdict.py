@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from mizumashi.measure.comparisons import Comparison, compare_all
-from mizumashi.measure.copies import CopyNumbers
-from mizumashi.measure.power import FEWEST_SEEDS, LEVEL, power, seeds_needed
-from mizumashi.schema import to_json
+from mizumashi.metrics.memorization import CopyNumbers
+from mizumashi.stats.claims import Comparison, compare_all
+from mizumashi.stats.power import FEWEST_SEEDS, LEVEL, power, seeds_needed
 from mizumashi.studies.recipe import CLASSICAL, REAL
 from mizumashi.studies.results import StudyResult
-from mizumashi.text import for_terminal
+from mizumashi.utils.schema import to_json
+from mizumashi.utils.text import for_terminal
 
 REAL_NAME, CLASSICAL_NAME = str(REAL), str(CLASSICAL)
 

@@ -17,10 +17,10 @@ from queue import SimpleQueue
 from typing import Any
 
 from mizumashi.errors import InputError, TaskError
-from mizumashi.progress import Progress
-from mizumashi.schema import to_json
 from mizumashi.studies.executors.worker import STOP
 from mizumashi.studies.tasks import GanTask
+from mizumashi.utils.progress import Progress
+from mizumashi.utils.schema import to_json
 
 _LAST_LINES = 5  # of what a process that died had to say
 

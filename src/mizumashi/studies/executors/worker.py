@@ -48,9 +48,9 @@ def _listen() -> None:
 
 def _perform(task: Any, speaker: "_Speaker") -> None:
     # Here, because these imports take seconds, in which the parent may have ended.
-    from mizumashi.memory import keep_freed_memory
-    from mizumashi.schema import from_json
     from mizumashi.studies.tasks import GanTask
+    from mizumashi.utils.memory import keep_freed_memory
+    from mizumashi.utils.schema import from_json
 
     keep_freed_memory()
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)

@@ -1,0 +1,1 @@
+"""The command line: commands, messages, progress; no logic."""

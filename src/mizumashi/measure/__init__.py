@@ -1,1 +1,0 @@
-"""How good, how different, how certain."""

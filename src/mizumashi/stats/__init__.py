@@ -1,0 +1,1 @@
+"""How certain: intervals, tests, what is claimed, how many seeds it takes."""

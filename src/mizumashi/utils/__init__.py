@@ -1,0 +1,1 @@
+"""The floor that all stand on: each file one subject."""
