@@ -7,6 +7,11 @@ Example:
     (1415, 382, (16, 16))
 """
 
+import sys
+
+if sys.argv[:1] == ["-m"] and "mizumashi" in sys.orig_argv and not sys.flags.safe_path:
+    del sys.path[0]  # the current folder, which `python -m` puts first: what lies there is data, not a library
+
 import logging
 from typing import TYPE_CHECKING, Any
 

@@ -14,6 +14,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if not sys.flags.safe_path:
-        del sys.path[0]  # the current folder, which `python -m` puts first: what lies there is data, not a library
     sys.exit(main())

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.neighbors import KNeighborsClassifier
 
-from mizumashi.classifiers import own
+from mizumashi.classifiers import custom
 from mizumashi.classifiers.classical import Classical, augmented
 from mizumashi.classifiers.cnn import CnnConfig, Precision
 from mizumashi.classifiers.custom import custom_classifier
@@ -216,7 +216,7 @@ def test_an_estimator_is_shown_pixels_in_0_to_1_or_in_their_places_augmented_one
 def test_a_network_is_trained_and_its_randomness_is_the_seeds(
     blobs: LabelledImages, monkeypatch: pytest.MonkeyPatch, name: str, precision: Precision
 ):
-    monkeypatch.setattr(own, "NETWORK", CnnConfig(steps=60, learning_rate=1e-2, precision=precision))
+    monkeypatch.setattr(custom, "NETWORK", CnnConfig(steps=60, learning_rate=1e-2, precision=precision))
     classifier = custom_classifier(f"mine_alone:{name}")
     train, test = blobs.take(np.arange(150)), blobs.take(np.arange(150, 240))
     model, other = classifier(train, 0), classifier(train, 1)
@@ -233,7 +233,7 @@ def test_a_network_is_trained_and_its_randomness_is_the_seeds(
 
 @pytest.mark.usefixtures("here")
 def test_colour_images_reach_a_network_as_pytorch_lays_them_out(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(own, "NETWORK", CnnConfig(steps=2, batch_size=4, precision="32-true"))
+    monkeypatch.setattr(custom, "NETWORK", CnnConfig(steps=2, batch_size=4, precision="32-true"))
     images = LabelledImages.from_arrays(np.zeros((8, 16, 20, 3), np.uint8), np.arange(8) % 2)
     assert custom_classifier("mine_alone:Network")(images, 0).logits(images).shape == (8, 2)
 

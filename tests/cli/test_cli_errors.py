@@ -319,3 +319,16 @@ def test_a_terminal_without_unicode_gets_escapes(command: list[str], tmp_path: P
     assert done.returncode == (2 if "none-of-ü" in command else 0)
     if "SET" in command:
         assert "| \\xe4 | 1 |\n| \\u6c34 | 1 |\n" in done.stdout
+
+
+def test_pytorchs_lack_of_memory_is_one_line_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(*arguments: object, **options: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mizumashi.gan.training.train", full)
+    assert main(["train", "digits", "--out", "run"]) == 1
+    assert capsys.readouterr().err.startswith("mizumashi: found too little memory: ")
+    assert list(tmp_path.iterdir()) == []

@@ -297,3 +297,11 @@ def test_settings_stay_and_pyplot_is_not_imported() -> None:
         "figures.recipe_accuracy(['real'], [[0.5]], 'real', 9, ''); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_settings_in_the_current_folder_are_not_read(tmp_path: Path):
+    (tmp_path / "matplotlibrc").write_text("figure.dpi: 7\nno.such.key: 1\n")
+    script = "from mizumashi.report.figures import load_matplotlib as load; load(); import matplotlib as m; "
+    script += "print(m.rcParams['figure.dpi'])"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (ended.stdout.strip(), ended.stderr) == ("100.0", "")

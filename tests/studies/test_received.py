@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -32,7 +33,11 @@ def plant(study: Path, classifier: str) -> None:
 
     def in_results(results: dict[str, Any]) -> None:
         results["plan"]["classifiers"].append({"name": classifier})
-        results["cells"] += [cell | {"classifier": classifier} for cell in results["cells"]]
+        others = {cell["key"]: cell["key"][::-1] for cell in results["cells"]}
+        results["cells"] += [cell | {"classifier": classifier, "key": others[cell["key"]]} for cell in results["cells"]]
+        for key, other in others.items():
+            for suffix in ("json", "npz"):
+                shutil.copy(study / "cells" / f"{key}.{suffix}", study / "cells" / f"{other}.{suffix}")
 
     edit(study / "results.json", in_results)
     edit(study / "plan.json", lambda plan: plan["classifiers"].append({"name": classifier}))

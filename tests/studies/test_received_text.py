@@ -61,7 +61,7 @@ def test_a_report_of_hostile_names_is_text(
     plan["versions"] = [{f"{name}{HOSTILE}": f"1{HOSTILE}" for name in ("mizumashi", "torch", "numpy")}]
     plan["origins"] = [f"--help{HOSTILE}"] * 2
     plan["classifiers"][0][f"note{HOSTILE}"] = HOSTILE
-    write(study, results, f"left:0.5{HOSTILE}")
+    write(study, results, f"{NAMES['left']}:0.5")
     assert capsys.readouterr().out == f"{study / 'report.html'}\n" * 2
     assert outline(study / "report.md") == usual
     assert r"\# source.npz\u202e" in (study / "report.md").read_text(encoding="utf-8")

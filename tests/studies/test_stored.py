@@ -258,7 +258,7 @@ def arrays(**changes: Callable[[Any], Any]) -> Callable[[Path], None]:
     return write
 
 
-def numbers(*keys: str, **changes: object) -> Callable[[Path], None]:
+def numbers(*keys: str | int, **changes: object) -> Callable[[Path], None]:
     """Changes numbers of a JSON file, below the keys; None removes one."""
 
     def write(path: Path) -> None:
@@ -271,6 +271,14 @@ def numbers(*keys: str, **changes: object) -> Callable[[Path], None]:
         path.write_text(json.dumps(whole))
 
     return write
+
+
+def repeat_a_key(path: Path) -> None:
+    """Lets all cells share the files of one."""
+    whole = json.loads(path.read_text())
+    for cell in whole["cells"]:
+        cell["key"] = whole["cells"][0]["key"]
+    path.write_text(json.dumps(whole))
 
 
 LOG, MAP, EXAMPLES, NEIGHBOURS = "runs/0/gan/log.jsonl", "map.npz", "examples.npz", "runs/0/neighbours.npz"
@@ -311,6 +319,11 @@ SET = "runs/0/sets/gan@4.npz"
         ("report", "results.json", numbers("copies", share=1e9)),
         ("report", "results.json", numbers("plan", "gan", objective="hinge")),
         ("report", "results.json", numbers("plan", "source", class_names=None)),
+        ("report", "results.json", numbers("plan", "regime", imbalance=["--out", "elsewhere"])),
+        ("report", "results.json", numbers("plan", recipes=["real", "--classifiers"])),
+        ("report", "results.json", numbers("plan", "source", name="W" * 3000)),
+        ("report", "results.json", numbers("plan", "source", size=[60, 1])),
+        ("report", "results.json", repeat_a_key),
         ("take up", "runs/0/copies.json", numbers(count=None)),
         ("take up", "plan.json", numbers("source", size=[28])),
     ],

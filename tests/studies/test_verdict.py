@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mizumashi.metrics.memorization import CopyNumbers
 from mizumashi.studies.selection import Choice
 from mizumashi.studies.verdict import conclude
 
@@ -37,7 +38,7 @@ def result(
         balanced_by=lambda test: None,
         counting="",
         choices=choices,
-        copies={"share": 0.01, "expected_share": 0.01, "p_value": 0.5, "count": 1000.0},
+        copies=CopyNumbers(1000, 0.01, 0.0, 0.02, 0.01, 0.5, 0),
     )
 
 

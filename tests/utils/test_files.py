@@ -86,3 +86,11 @@ def test_json_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "x.json").write_text("[1,2]")
     with pytest.raises(InputError, match="found 5 bytes of JSON; expected at most 4"):
         read_json(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("no room"), RuntimeError("unable to mmap 9 bytes from file <x>: Cannot allocate memory (12)")]
+)
+def test_lack_of_memory_is_not_called_damage(tmp_path, error):
+    with pytest.raises(MemoryError, match=r"x\.json: "), files.expect_undamaged(tmp_path / "x.json", "remove it"):
+        raise error

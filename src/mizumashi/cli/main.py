@@ -24,7 +24,7 @@ from mizumashi.errors import InputError, TaskError
 from mizumashi.gan.config import GanConfig
 from mizumashi.gan.presets import PRESETS
 from mizumashi.studies.config import StudyConfig
-from mizumashi.utils.memory import keep_freed_memory
+from mizumashi.utils.memory import is_lack_of_memory, keep_freed_memory
 from mizumashi.utils.text import for_terminal
 
 UNUSABLE = {
@@ -93,8 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error, 2)
     except KeyboardInterrupt as stop:
         return _say(stop if stop.args else _left(command), 130)
-    except MemoryError as error:
-        return _say(f"found too little memory: {error}; ask for less at a time", 1)
     except OSError as error:
         if error.errno in UNUSABLE and error.filename is not None:
             return _say(f"found no way to {error.filename} ({error.strerror}); expected a path that can be used", 2)
@@ -102,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FloatingPointError as error:
         return _say(error, 1)
     except Exception as error:
+        if is_lack_of_memory(error):
+            return _say(f"found too little memory: {error}; ask for less at a time", 1)
         return _say(_unforeseen(error, arguments, command), 1)
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 
@@ -86,7 +86,8 @@ def _plain() -> Progress:
             line = " ".join(word for word in (told, start.pace(done, total)) if word)
             if done == total:
                 del said[task], begun[task]
-            sys.stderr.write(f"{line}  {for_terminal(note)}".rstrip() + "\n")  # at once: a stop may come in between
-            sys.stderr.flush()
+            with suppress(OSError):  # work goes on where nobody can be told
+                sys.stderr.write(f"{line}  {for_terminal(note)}".rstrip() + "\n")  # at once: a stop may come in between
+                sys.stderr.flush()
 
     return show

@@ -89,6 +89,16 @@ def require_memory(images: LabelledImages, config: GanConfig) -> None:
         )
 
 
+def require_drawing_memory(shape: Shape, count: int) -> None:
+    """Raise `ValueError` if drawing so many images at once needs more than this machine's memory, where that is known.
+
+    A run may describe layers so wide that the small file of their weights draws images of gigabytes.
+    """
+    needed, there = training_bytes(shape, count), physical_memory()
+    if there is not None and needed > there:
+        raise ValueError(f"drawing {count} images takes some {needed:,} bytes of memory; this machine has {there:,}")
+
+
 def fitting(images: LabelledImages, config: GanConfig) -> int | None:
     """How many processes can each train a GAN on these images in half of this machine's memory, where that is known.
 

@@ -287,9 +287,9 @@ class GanRun:
 
         From the start where the log is gone, or a snapshot that lies behind: only training again remakes them.
         """
-        (self.path / "finished.json").unlink(missing_ok=True)
         logged = len(checkpoint.read_log(self.path).losses) if (self.path / "log.jsonl").exists() else 0
         behind = [step for step in self.record.config.stages if step <= logged]
+        (self.path / "finished.json").unlink(missing_ok=True)
         if not logged or not set(behind) <= set(self.snapshots):
             self.drop_checkpoint()
 
@@ -320,14 +320,20 @@ def source_facts(images: ImagesRecord, tested: str = "") -> tuple[tuple[str, str
     )
 
 
+def require_drawable(images: ImagesRecord) -> None:
+    """Raise `ValueError` unless a GAN draws images of that size."""
+    height, width = images.size
+    if height != width or height not in SIZES or images.channels not in (1, 3):
+        raise ValueError(f"no GAN draws images of {height}x{width} pixels and {images.channels} channels")
+
+
 def _require_own(record: RunRecord) -> None:
     """Raise `ValueError` unless a run of this program can have this record.
 
     To be called before anything is made of the sizes that it states.
     """
-    (height, width), names = record.images.size, record.images.class_names
-    if height != width or height not in SIZES or record.images.channels not in (1, 3):
-        raise ValueError(f"no GAN draws images of {height}x{width} pixels and {record.images.channels} channels")
+    names = record.images.class_names
+    require_drawable(record.images)
     if not 2 <= len(set(names)) == len(names):
         raise ValueError("the class names are no list of different names")
     if record.config.precision == "auto":  # a default, which training replaces

@@ -18,6 +18,7 @@ from mizumashi.data import limits
 from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 from mizumashi.gan.config import Precision
+from mizumashi.gan.footprint import require_drawing_memory
 from mizumashi.gan.networks import Generator, Shape, folded
 from mizumashi.gan.weights import read_weights, require_size, weight_bytes
 from mizumashi.utils import files
@@ -191,6 +192,7 @@ class Snapshot:
                 generator = Generator(self.shape)
             require_size(self.path, weight_bytes(generator))
             _require_weights(self.path, generator)
+            require_drawing_memory(self.shape, CHUNK)
             generator.load_state_dict(read_weights(self.path), assign=True)
         quick: Generator = folded(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return quick

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mizumashi.report.figures import load_matplotlib
+
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 36, 18, 8, 34
 MOST_POINTS = 200
@@ -65,6 +67,7 @@ def chart(losses: Mapping[str, Sequence[NDArray[np.float64]]], equilibrium: Mapp
         >>> found.steps, found.ends, [text for _, text in found.x_ticks]
         (5, [('generator', 1.002002002002002)], ['0', '250', '500', '750', '1000'])
     """
+    load_matplotlib()
     from matplotlib.ticker import MaxNLocator
 
     count = min(len(run) for runs in losses.values() for run in runs)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from functools import cache
 from io import BytesIO
 from itertools import cycle
@@ -24,15 +24,25 @@ BLUE, RED = "#0072B2", "#D55E00"  # of Okabe and Ito's palette: distinct with an
 FONT_SIZE = 9  # points
 WIDTH = 7.0  # inches: two columns of a paper
 DOTS_PER_INCH = 150
+LONGEST_TEXT = 80  # characters of whatever a figure says
 LONGEST_NAME = 20  # characters of a class name above its column
 MOST_NUMBERED = 20  # classes of a confusion matrix whose numbers are written
 # The first comes with matplotlib; the others, where installed, draw what it lacks.
 FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "IPAexGothic", "Hiragino Sans", "Yu Gothic", "Arial Unicode MS")
 
 
+def load_matplotlib() -> None:
+    """Import matplotlib, but not the matplotlibrc of the current folder, which may be anybody's."""
+    with chdir(Path(__file__).anchor):
+        import matplotlib
+
+        assert matplotlib
+
+
 @contextmanager
 def _style() -> Iterator[None]:
     """Matplotlib's defaults, whatever the user has configured, and what all figures share."""
+    load_matplotlib()
     from matplotlib import style
 
     own: dict[str, Any] = {
@@ -333,6 +343,7 @@ def _figure(width: float, height: float) -> "Figure":
 @cache
 def _fonts() -> tuple[tuple[str, Path], ...]:
     """Name and file of those of `FONTS` that are installed."""
+    load_matplotlib()
     from matplotlib import font_manager
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
@@ -350,5 +361,6 @@ def _legible(text: str) -> str:
     from matplotlib.font_manager import get_font
 
     fonts = [get_font(path) for _, path in _fonts()]
+    text = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
     known = (char.isprintable() and any(font.get_char_index(ord(char)) for font in fonts) for char in text)
     return "".join(char if drawn else "□" for char, drawn in zip(text, known, strict=True))

@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from mizumashi.studies.results import StudyResult
 
 
+MOST_READINGS = 2**29
+"""Images that all classifiers of a study have read, each time: 500 classifiers may read a million."""
+
+
 def require_whole(result: "StudyResult") -> None:
     """Raise `ValueError`, or another error, unless every cell that the plan implies is there, once.
 
@@ -30,6 +34,11 @@ def require_whole(result: "StudyResult") -> None:
         for score in cell.scores.values():
             if not (0 <= score.accuracy <= 1 and 0 <= score.class_accuracy <= 1 and isfinite(score.loss)):
                 raise ValueError("an accuracy or a loss is out of range")
+    if len({cell.key for cell in result.cells}) < len(result.cells):
+        raise ValueError("two cells have one key")
+    tested = max(result.cells[0].scores[test].count for test in result.tested)
+    if tested * len(result.cells) > MOST_READINGS:
+        raise ValueError(f"{len(result.cells)} cells have read {tested} images; expected {MOST_READINGS} at most")
     there = [(cell.classifier, cell.recipe, cell.seed, cell.classifier_seed) for cell in result.cells]
     recipes = [(classifier, recipe) for classifier in result.classifiers for recipe in result.recipes(classifier)]
     if len(recipes) * len(seeds) * config.classifier_seeds > len(there):

@@ -110,7 +110,8 @@ class Plan:
         for part in (real, self.source.test):
             if len(part) < FEWEST_IMAGES:
                 raise InputError(
-                    f"{part.name}: found {len(part)} images; expected at least {FEWEST_IMAGES} for a study"
+                    f"{part.name}: found {len(part)} images; expected at least {FEWEST_IMAGES} for a study; add "
+                    "images; a set without a test part gives a fifth of its images to testing"
                 )
         require_trainable(real, self.config.gan)
         if self.config.regime.balance and not any(deficit(real)):

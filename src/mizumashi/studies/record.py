@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from mizumashi.data import limits
 from mizumashi.data.record import ImagesRecord
 from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig
+from mizumashi.gan.run import require_drawable
 from mizumashi.studies.config import Regime, StudyConfig
+from mizumashi.studies.recipe import Recipe
+from mizumashi.studies.subsets import parse_imbalance
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,13 @@ class PlanRecord:
         sets = [images for images in (self.source, self.target, self.few) if images is not None]
         if len({images.class_names for images in sets}) > 1 or not self.class_names:
             raise InputError("found sets of different classes, or of none; expected those of the source")
+        for images in sets:
+            require_drawable(images)
+            limits.require_class_names("the study", [images.name, *images.class_names])
+        for recipe in self.recipes:
+            Recipe.parse(recipe)
+        for profile in self.regime.imbalance:
+            parse_imbalance(profile, self.class_names)
         if not self.versions:
             raise InputError("found no versions; expected those that made the study")
         _ = self.config  # its numbers are in range

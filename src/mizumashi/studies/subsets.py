@@ -1,5 +1,6 @@
 """What a study's training may see: fewer images, fewer of some classes, a few of the target's, a part for choosing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,20 +105,33 @@ def _joined(parts: list[LabelledImages], name: str) -> LabelledImages:
     return LabelledImages(images, labels, parts[0].class_names, name)
 
 
+def parse_imbalance(profile: str, class_names: Sequence[str]) -> tuple[int, float]:
+    """The label and the share of CLASS:SHARE.
+
+    Raises:
+        InputError: there is no such class, or the share is not between 0 and 1.
+
+    Example:
+        >>> parse_imbalance("b:0.1", ["a", "b"])
+        (1, 0.1)
+    """
+    name, _, text = profile.rpartition(":")
+    try:
+        share = float(text)
+    except ValueError:
+        share = np.nan
+    if name not in class_names or not 0 < share < 1:
+        raise InputError(
+            f"found imbalance {profile!r}; expected CLASS:SHARE, with one of the classes {', '.join(class_names)} and "
+            "a share between 0 and 1 (--imbalance)"
+        )
+    return class_names.index(name), share
+
+
 def _cut(images: LabelledImages, imbalance: tuple[str, ...], seed: int) -> LabelledImages:
     kept = np.ones(len(images), bool)
     for profile in imbalance:
-        name, _, text = profile.rpartition(":")
-        try:
-            share = float(text)
-        except ValueError:
-            share = np.nan
-        if name not in images.class_names or not 0 < share < 1:
-            raise InputError(
-                f"found imbalance {profile!r}; expected CLASS:SHARE, with one of the classes "
-                f"{', '.join(images.class_names)} and a share between 0 and 1 (--imbalance)"
-            )
-        label = images.class_names.index(name)
+        label, share = parse_imbalance(profile, images.class_names)
         places = np.flatnonzero(images.labels == label)
         count = max(2, round(share * len(places)))  # two, so that one can be set aside
         kept[numpy_generator(seed, "imbalance", label).permutation(places)[count:]] = False

@@ -13,6 +13,7 @@ from typing import Any
 
 from mizumashi.errors import InputError
 from mizumashi.utils import layout
+from mizumashi.utils.memory import is_lack_of_memory
 
 MAX_JSON_BYTES = 64 * 2**20
 """A larger JSON file is refused before it is read; assign a larger number to read it."""
@@ -208,6 +209,8 @@ def expect_undamaged(path: Path, way_out: str) -> Iterator[None]:
     except (InputError, OSError):
         raise
     except Exception as error:
+        if is_lack_of_memory(error):  # the file may be whole
+            raise MemoryError(f"{path}: {error}") from error
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"{path}: found a damaged or foreign file ({reason}); {way_out}") from error
 

@@ -1,7 +1,8 @@
-"""How the C library handles freed memory."""
+"""How the C library handles freed memory, and what tells that there is none left."""
 
 import contextlib
 import ctypes
+import re
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
@@ -21,3 +22,16 @@ def keep_freed_memory() -> None:
             (_M_TOP_PAD, 1 << 26),
         ):
             mallopt(option, bytes_)
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the system gave no more memory; PyTorch and others have no kind of their own for it.
+
+    Example:
+        >>> is_lack_of_memory(MemoryError()), is_lack_of_memory(RuntimeError("shapes do not fit"))
+        (True, False)
+    """
+    told = r"can.?t allocate memory|cannot allocate memory|out of memory|can't start new thread"
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and re.search(told, str(error), re.IGNORECASE) is not None
+    )

@@ -119,7 +119,8 @@ class _Worker:
         self._errors.join()
         how = f"ended with exit code {code}"
         if code < 0:
-            how = f"was killed ({signal.Signals(-code).name}), by hand or for want of memory"
+            names = {number.value: number.name for number in signal.Signals}  # real-time signals have none
+            how = f"was killed ({names.get(-code, f'signal {-code}')}), by hand or for want of memory"
         told = " | ".join(line.strip() for line in self._last_lines)
         return f"its process {how}; its last lines: {told or 'none'}"
 

@@ -79,8 +79,11 @@ class _Speaker(logging.Handler):
 
 def _described(error: BaseException) -> dict[str, Any]:
     """An error as JSON has it."""
+    from mizumashi.utils.memory import is_lack_of_memory
+
+    kind = next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in KNOWN), type(error).__name__)
     return {
-        "kind": next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in KNOWN), type(error).__name__),
+        "kind": "MemoryError" if is_lack_of_memory(error) else kind,
         "text": str(error),
         "system": [error.errno, error.strerror, error.filename] if isinstance(error, OSError) else None,
         "traceback": "".join(traceback.format_exception(error)),
