@@ -114,7 +114,7 @@ def all_losses(result: StudyResult) -> dict[str, NDArray[np.float64]]:
     """The mean over seeds of both losses at every step."""
     from mizumashi.gan.run import GanRun
 
-    runs = [GanRun(result.path / "runs" / str(seed) / "gan").losses() for seed in result.seeds]
+    runs = [GanRun(result.store.gan(seed)).losses() for seed in result.seeds]
     return {name: np.mean([losses[name] for losses in runs], axis=0) for name in ("generator", "discriminator")}
 
 

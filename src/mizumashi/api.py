@@ -146,8 +146,10 @@ def training_set(
     assert given[0] is not None
     plan = _plan(given[0], given[1] if "target" in roles else None, config, data_dir)
     # Of classifiers, a file's words are never imported.
-    here = {role: record and to_json(record) for role, record in zip(roles, plan.image_records(), strict=False)}
-    there = {role: record and to_json(record) for role in roles for record in [getattr(result.plan, role)]}
+    there, here = (
+        {role: record and to_json(record) for role, record in zip(roles, records, strict=False)}
+        for records in (result.plan.images, plan.image_records())
+    )
     if differing := differences(there, here, ignore=[f"{role}.name" for role in roles]):
         raise InputError(
             f"found other images than the study's: {'; '.join(differing)}; expected its {' and '.join(roles[:2])} as "

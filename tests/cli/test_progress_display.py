@@ -1,3 +1,4 @@
+import errno
 import io
 import re
 import sys
@@ -69,3 +70,14 @@ def test_pace_counts_from_where_a_resumed_task_began(
         now[0] = 10
         progress("GAN", 60, 100, "D 1.00")
     assert capsys.readouterr().err == "GAN: 60 of 100 (4 a second, 10 s left)  D 1.00\n"
+
+
+class Full(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_work_goes_on_where_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stderr", Full())
+    with progress_on_stderr() as progress:
+        progress("drawing", 40, 40, "")

@@ -90,7 +90,7 @@ def test_a_run_of_no_certain_precision_is_refused(tmp_path: Path):
     document = json.loads(READERS["config.json"].seeds()[0])
     del document["config"]["precision"]
     (tmp_path / "config.json").write_text(json.dumps(document))
-    assert "the precision is none" in refusal(GanRun, tmp_path)
+    assert "found the precision 'auto'" in refusal(GanRun, tmp_path)
 
 
 @pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": 1e999}', '["\\ud800"]', "[" * 10**5])

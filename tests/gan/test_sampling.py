@@ -152,6 +152,6 @@ def test_draw_refuses_at_the_call_and_not_at_the_first_image(
 
 
 def test_layers_too_wide_to_draw_with_are_refused(run: GanRun, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mizumashi.gan.footprint.physical_memory", lambda: 2**20)
-    with pytest.raises(InputError, match="bytes of memory; this machine has 1,048,576"):
+    monkeypatch.setattr("mizumashi.gan.footprint.physical_memory", lambda: 2**10)
+    with pytest.raises(InputError, match="bytes of memory; this machine has 1,024"):
         run.snapshot().sample(count=3)

@@ -212,6 +212,12 @@ def test_known_errors_come_over_as_they_are(source: LabelledImages, tmp_path: Pa
     assert type(raised.value) is type(error)
 
 
+def test_pytorchs_lack_of_memory_comes_over_as_lack_of_memory(source: LabelledImages, tmp_path: Path):
+    error = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+    with pytest.raises(MemoryError, match=r"the GAN of seed 3: .*can't allocate"):
+        _raise_again(gans(source, tmp_path).task(3, threads=1), _described(error))
+
+
 def test_the_last_lines_of_a_process_that_ends_are_told(
     source: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -354,3 +354,18 @@ def test_a_set_that_is_no_file_is_refused(
     with quickly():
         assert main([name, *sets, *options]) == 2
     assert "found no file, folder or known set 'set'" in capsys.readouterr().err
+
+
+def test_more_predictions_than_a_study_may_have_are_not_read(
+    refuse: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("mizumashi.studies.checks.MOST_READINGS", 99)
+    assert "images; expected 99 at most" in refuse("report")
+
+
+def test_a_run_that_is_refused_for_its_log_stays_finished(home: Path, refuse: Callable[[str], str]):
+    (home / "half" / "finished.json").write_text('{"steps": 4}')  # its last snapshot is missing
+    with (home / "half" / "log.jsonl").open("a") as log:
+        log.write("{")
+    assert refuse("go on").startswith("half/log.jsonl: ")
+    assert (home / "half" / "finished.json").exists()

@@ -40,9 +40,8 @@ def explain(arguments: Sequence[str], commands: Mapping[str, type], refusal: str
         return f"found {found}; expected a command: {', '.join(commands)}; see `mizumashi --help`"
     known = {option.name: option for option in _options(commands[arguments[0]])}
     quoted = " ".join(re.findall(r"[^\s╭╮╰╯│─|+]+", refusal))
-    own = re.search(
-        r"found .*; expected .*?(?= -{9}| For full helptext|$)", quoted
-    )  # a configuration's, which checks itself
+    # A configuration checks itself, and says what it found.
+    own = re.search(r"found .*; expected .*?(?= -{9}| For full helptext|$)", quoted)
     reason = _reason(arguments[1:], known) or (own[0] if own else None)
     reason = reason or f"found a command line that does not fit ({quoted}); expected another"
     return f"{reason}; see `mizumashi {arguments[0]} --help`"

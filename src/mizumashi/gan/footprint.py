@@ -1,6 +1,7 @@
-"""How much memory training needs, before anything is allocated."""
+"""How much memory training and drawing need, and how long training takes, before anything is allocated."""
 
 import os
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,8 @@ from mizumashi.data.images import LabelledImages
 from mizumashi.errors import InputError
 from mizumashi.gan.config import GanConfig, Precision
 from mizumashi.gan.networks import Discriminator, Generator, Shape
+
+Note = Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]
 
 _PROCESS_BYTES = 400 * 2**20  # of a process with PyTorch loaded (396 MiB measured)
 
@@ -31,22 +34,22 @@ def training_bytes(shape: Shape, batch_size: int, precision: Precision = "32-tru
         (97, 94)
     """
     outputs: list[int] = []
-
-    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        outputs.append(output.numel())
-
-    with torch.device("meta"):  # shapes without numbers: nothing is allocated, however large
-        generator, discriminator = Generator(shape), Discriminator(shape)
-        layers = [layer for network in (generator, discriminator) for layer in network.children()]
-        for layer in layers:
-            layer.register_forward_hook(note)
-        labels = torch.zeros(batch_size, dtype=torch.int64)
-        images = generator(torch.zeros(batch_size, shape.latent_size), labels)
-        for _ in range(2):
-            discriminator(images, labels)
+    layers = _forward(shape, batch_size, lambda _, __, output: outputs.append(output.numel()), judged=2)
     weights = 4 * sum(weight.numel() for layer in layers for weight in layer.parameters())
     activations = (4 if precision == "32-true" else 2) * sum(outputs)
     return max(4 * weights + activations, 10 * weights)
+
+
+def drawing_bytes(shape: Shape, count: int) -> int:
+    """How many bytes the generator's largest layer gives out for so many images at once, in float32.
+
+    Example:
+        >>> drawing_bytes(Shape(28, 1, 10, 100, (64, 128, 256)), count=250) // 2**20
+        47
+    """
+    outputs: list[int] = []
+    _forward(shape, count, lambda _, __, output: outputs.append(output.numel()), judged=0)
+    return 4 * max(outputs)
 
 
 def training_seconds(images: LabelledImages, config: GanConfig) -> float:
@@ -69,13 +72,7 @@ def training_seconds(images: LabelledImages, config: GanConfig) -> float:
         weights = sum(weight.numel() for weight in layer.parameters())
         products.append(weights * (at[:, 0].numel() if at.ndim == 4 else len(at)))
 
-    shape = _shape(images, config)
-    with torch.device("meta"):
-        generator, discriminator = Generator(shape), Discriminator(shape)
-        for layer in [*generator.children(), *discriminator.children()]:
-            layer.register_forward_hook(note)
-        labels = torch.zeros(config.batch_size, dtype=torch.int64)
-        discriminator(generator(torch.zeros(config.batch_size, shape.latent_size), labels), labels)
+    _forward(_shape(images, config), config.batch_size, note, judged=1)
     return config.steps * (4 * sum(products) / 5e10 + 0.006)
 
 
@@ -94,9 +91,9 @@ def require_drawing_memory(shape: Shape, count: int) -> None:
 
     A run may describe layers so wide that the small file of their weights draws images of gigabytes.
     """
-    needed, there = training_bytes(shape, count), physical_memory()
+    needed, there = drawing_bytes(shape, count), physical_memory()
     if there is not None and needed > there:
-        raise ValueError(f"drawing {count} images takes some {needed:,} bytes of memory; this machine has {there:,}")
+        raise ValueError(f"drawing {count} images takes {needed:,} bytes of memory; this machine has {there:,}")
 
 
 def fitting(images: LabelledImages, config: GanConfig) -> int | None:
@@ -106,6 +103,30 @@ def fitting(images: LabelledImages, config: GanConfig) -> int | None:
     """
     there, needed = physical_memory(), _needed(images, config) + images.images.nbytes + _PROCESS_BYTES
     return None if there is None else max(1, there // 2 // needed)
+
+
+def _forward(shape: Shape, batch_size: int, note: Note, *, judged: int) -> list[nn.Module]:
+    """Draw a mini-batch and judge it so often, in shapes without numbers: nothing is allocated, however large.
+
+    Args:
+        shape: the networks' shape.
+        batch_size: images in the mini-batch.
+        note: called after each layer with the layer, what went in and what came out.
+        judged: how often the discriminator sees the mini-batch.
+
+    Returns:
+        The layers of both networks.
+    """
+    with torch.device("meta"):
+        generator, discriminator = Generator(shape), Discriminator(shape)
+        layers = [*generator.children(), *discriminator.children()]
+        for layer in layers:
+            layer.register_forward_hook(note)
+        labels = torch.zeros(batch_size, dtype=torch.int64)
+        images = generator(torch.zeros(batch_size, shape.latent_size), labels)
+        for _ in range(judged):
+            discriminator(images, labels)
+    return layers
 
 
 def _needed(images: LabelledImages, config: GanConfig) -> int:

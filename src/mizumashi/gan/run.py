@@ -42,16 +42,28 @@ class RunRecord:
     """What RUN/config.json holds: equal records mean equal runs.
 
     Args:
+        format: the layout of the folder.
         config: the GAN's, its precision and its snapshots settled.
         images: the training images.
         versions: of the libraries that decide the bytes, by name.
-        format: the layout of the folder.
+
+    Raises:
+        InputError: no run of this program can have it.
     """
 
     format: int
     config: GanConfig
     images: ImagesRecord
     versions: dict[str, str]
+
+    def __post_init__(self) -> None:
+        require_drawable(self.images)
+        names = self.images.class_names
+        limits.require_class_names("the run", names)
+        if not 2 <= len(set(names)) == len(names):
+            raise InputError(f"found {len(names)} class names, {len(set(names))} different; expected two at least")
+        if self.config.precision == "auto":
+            raise InputError("found the precision 'auto'; expected the one that was taken")
 
 
 class GanRun:
@@ -75,7 +87,7 @@ class GanRun:
                 f"found no GAN run in {self.path}; expected a folder with config.json; "
                 "`mizumashi train IMAGES --out RUN` makes one"
             )
-        _ = self.record
+        _ = self.record  # else a damaged one would be found later
 
     @classmethod
     def begin(cls, path: Path, record: RunRecord, resume: Resume = "auto") -> "GanRun":
@@ -159,9 +171,7 @@ class GanRun:
                     f"{self.path}: found a GAN run of format {found['format']}; expected {FORMAT}; use the version of "
                     "mizumashi that made it"
                 )
-            record = from_json(RunRecord, found)
-            _require_own(record)
-        return record
+            return from_json(RunRecord, found)
 
     @property
     def shape(self) -> Shape:
@@ -321,24 +331,9 @@ def source_facts(images: ImagesRecord, tested: str = "") -> tuple[tuple[str, str
 
 
 def require_drawable(images: ImagesRecord) -> None:
-    """Raise `ValueError` unless a GAN draws images of that size."""
+    """Raise `InputError` unless a GAN draws images of that size."""
     height, width = images.size
     if height != width or height not in SIZES or images.channels not in (1, 3):
-        raise ValueError(f"no GAN draws images of {height}x{width} pixels and {images.channels} channels")
-
-
-def _require_own(record: RunRecord) -> None:
-    """Raise `ValueError` unless a run of this program can have this record.
-
-    To be called before anything is made of the sizes that it states.
-    """
-    names = record.images.class_names
-    require_drawable(record.images)
-    if not 2 <= len(set(names)) == len(names):
-        raise ValueError("the class names are no list of different names")
-    if record.config.precision == "auto":  # a default, which training replaces
-        raise ValueError("the precision is none")
-    try:
-        limits.require_class_names("the run", names)
-    except InputError as error:  # it speaks of options; here the file is what is wrong
-        raise ValueError(error) from error
+        raise InputError(
+            f"found images of {height}x{width} pixels and {images.channels} channels; expected a size that a GAN draws"
+        )

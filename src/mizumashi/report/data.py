@@ -14,7 +14,6 @@ from mizumashi.stats.inference import Interval
 from mizumashi.studies import arrays
 from mizumashi.studies.arrays import ImageShape, Neighbours, Pictures
 from mizumashi.studies.results import StudyResult
-from mizumashi.studies.store import Store
 
 MOST_CONFUSED = 1000
 """Of more classes there is no confusion matrix: it would take too much memory."""
@@ -81,10 +80,6 @@ class ReportData:
         return {"generator": generator, "discriminator": 2 * math.log(2)}
 
     @property
-    def _store(self) -> Store:
-        return Store(self.result.path)
-
-    @property
     def _image_shape(self) -> ImageShape:
         source = self.result.plan.source
         return (*source.size, source.channels)
@@ -95,10 +90,10 @@ class ReportData:
         from mizumashi.gan.run import GanRun
 
         result = self.result
-        runs = {seed: GanRun(self._store.gan(seed)).losses() for seed in result.seeds}
+        runs = {seed: GanRun(self.result.store.gan(seed)).losses() for seed in result.seeds}
         for seed, losses in runs.items():
             if len(losses["generator"]) != result.plan.gan.steps:
-                raise arrays.refusal(self._store.gan(seed) / "log.jsonl", f"{len(losses['generator'])} steps")
+                raise arrays.refusal(self.result.store.gan(seed) / "log.jsonl", f"{len(losses['generator'])} steps")
         return {
             network: {f"seed {seed}": losses[network] for seed, losses in runs.items()}
             for network in ("generator", "discriminator")
@@ -110,7 +105,7 @@ class ReportData:
         from mizumashi.gan.run import GanRun
 
         result = self.result
-        by_seed = {seed: GanRun(self._store.gan(seed)).variation() for seed in result.seeds}
+        by_seed = {seed: GanRun(self.result.store.gan(seed)).variation() for seed in result.seeds}
         rows = []
         for stage, step in zip(result.stages, result.plan.gan.stages, strict=True):
             found = [
@@ -125,12 +120,14 @@ class ReportData:
     @cached_property
     def examples(self) -> dict[str, NDArray[np.uint8]]:
         """For each test set K x E x H x W x C: the same places of every stage's show the same latents."""
-        return arrays.read_examples(self._store.examples, self.result.tests, len(self.class_names), self._image_shape)
+        return arrays.read_examples(
+            self.result.store.examples, self.result.tests, len(self.class_names), self._image_shape
+        )
 
     @cached_property
     def positions(self) -> SharedMap:
         """The t-SNE map."""
-        return arrays.read_map(self._store.map, self.result.stages)
+        return arrays.read_map(self.result.store.map, self.result.stages)
 
     @cached_property
     def points(self) -> dict[str, NDArray[np.float64]]:
@@ -140,13 +137,13 @@ class ReportData:
     @cached_property
     def pictures(self) -> dict[str, Pictures] | None:
         """The images behind the map's points, by set; None where an older version did not keep them."""
-        path, counts = self._store.map_images, {name: len(points) for name, points in self.points.items()}
+        path, counts = self.result.store.map_images, {name: len(points) for name, points in self.points.items()}
         return arrays.read_pictures(path, counts, len(self.class_names), self._image_shape) if path.exists() else None
 
     @cached_property
     def neighbours(self) -> Neighbours | None:
         """Generated images and their nearest training images; None where an older version did not keep them."""
-        path = self._store.neighbours(self.result.seeds[0])
+        path = self.result.store.neighbours(self.result.seeds[0])
         return arrays.read_neighbours(path, self._image_shape) if path.exists() else None
 
     @cached_property

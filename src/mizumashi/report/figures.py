@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from functools import cache
+from importlib import import_module
 from io import BytesIO
 from itertools import cycle
 from pathlib import Path
@@ -34,9 +35,7 @@ FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "IPAexGothic", "Hiragino Sans", "Yu 
 def load_matplotlib() -> None:
     """Import matplotlib, but not the matplotlibrc of the current folder, which may be anybody's."""
     with chdir(Path(__file__).anchor):
-        import matplotlib
-
-        assert matplotlib
+        import_module("matplotlib")
 
 
 @contextmanager

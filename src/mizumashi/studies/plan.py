@@ -147,20 +147,23 @@ class Plan:
     def record(self) -> PlanRecord:
         """What STUDY/plan.json holds. Own classifiers are imported, for the hash of their source."""
         config, gan = self.config, self.config.gan
+        source, target, few = self.image_records()
         return PlanRecord(
-            FORMAT,
-            self.origins,
-            *self.image_records(),
-            config.regime,
-            replace(gan, snapshots=gan.stages),
-            tuple(classifier.description for classifier in self.classifiers),
-            tuple(map(str, self.recipes)),
-            config.choose,
-            config.grow,
-            config.flip,
-            config.seeds,
-            config.classifier_seeds,
-            ({name: version(name) for name in ("mizumashi", "torch", "numpy")},),
+            format=FORMAT,
+            origins=self.origins,
+            source=source,
+            target=target,
+            few=few,
+            regime=config.regime,
+            gan=replace(gan, snapshots=gan.stages),
+            classifiers=tuple(classifier.description for classifier in self.classifiers),
+            recipes=tuple(map(str, self.recipes)),
+            choose=config.choose,
+            grow=config.grow,
+            flip=config.flip,
+            seeds=config.seeds,
+            classifier_seeds=config.classifier_seeds,
+            versions=({name: version(name) for name in ("mizumashi", "torch", "numpy")},),
         )
 
     def image_records(self) -> tuple[SourceRecord, ImagesRecord | None, ImagesRecord | None]:

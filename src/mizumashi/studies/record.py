@@ -1,6 +1,6 @@
 """What plan.json holds: a study's plan, with records in place of images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from mizumashi.data import limits
@@ -43,7 +43,7 @@ class PlanRecord:
         gan: the GANs' configuration, its precision and its snapshots settled.
         classifiers: for each its "name", and all else that decides its results.
         recipes: those that every seed tries, real images first.
-        choose: as `StudyConfig` has it; so are the five after it.
+        choose: as `StudyConfig` has it; so are the four after it.
         versions: of the libraries, by name: of whoever took the study up before, and last of who did now.
 
     Raises:
@@ -67,7 +67,7 @@ class PlanRecord:
     versions: tuple[dict[str, str], ...]
 
     def __post_init__(self) -> None:
-        sets = [images for images in (self.source, self.target, self.few) if images is not None]
+        sets = [images for images in self.images if images is not None]
         if len({images.class_names for images in sets}) > 1 or not self.class_names:
             raise InputError("found sets of different classes, or of none; expected those of the source")
         for images in sets:
@@ -84,17 +84,13 @@ class PlanRecord:
     @property
     def config(self) -> StudyConfig:
         """The configuration that the plan was made for."""
-        return StudyConfig(
-            self.gan,
-            self.seeds,
-            self.classifier_seeds,
-            self.recipes,
-            tuple(self.classifier_names),
-            self.choose,
-            self.grow,
-            self.flip,
-            self.regime,
-        )
+        same = {field.name: getattr(self, field.name) for field in fields(StudyConfig) if field.name != "classifiers"}
+        return StudyConfig(**same, classifiers=tuple(self.classifier_names))
+
+    @property
+    def images(self) -> tuple[SourceRecord, ImagesRecord | None, ImagesRecord | None]:
+        """Source, target and the few target images."""
+        return self.source, self.target, self.few
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -80,6 +80,11 @@ class StudyResult:
         return found
 
     @property
+    def store(self) -> Store:
+        """Where the study's files lie."""
+        return Store(self.path)
+
+    @property
     def classifiers(self) -> list[str]:
         """The kinds of classifiers, in the plan's order."""
         return self.plan.classifier_names
@@ -152,7 +157,7 @@ class StudyResult:
         Raises:
             InputError: their file is missing or damaged.
         """
-        path, count = Store(self.path).labels, self.cells[0].scores[test].count
+        path, count = self.store.labels, self.cells[0].scores[test].count
         labels = read_test_array(path, self.tested.index(test))
         if not count or labels.shape != (count,) or not _within((labels,), len(self.plan.class_names)):
             raise InputError(
@@ -227,10 +232,10 @@ class StudyResult:
 
     def _readings(self, cell: Cell, place: int, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """What a cell's classifier read in each image of a real test set: a class for each label."""
-        readings = read_predictions(Store(self.path).cells, cell, place)
+        readings = read_predictions(self.store.cells, cell, place)
         if labels.shape != readings.shape or not _within((readings,), len(self.plan.class_names)):
             raise InputError(
-                f"{Store(self.path).cells / cell.key}.npz: found readings of other images or classes than the study's; "
+                f"{self.store.cells / cell.key}.npz: found readings of other images or classes than the study's; "
                 "remove it and the JSON file beside it, and the study makes them again"
             )
         return readings

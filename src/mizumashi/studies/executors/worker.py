@@ -14,6 +14,9 @@ import threading
 import traceback
 from typing import IO, Any
 
+from mizumashi.utils.memory import is_lack_of_memory, keep_freed_memory
+from mizumashi.utils.schema import from_json
+
 STOP = "stop"
 """What the parent says to end the task as Ctrl-C would: a GAN writes a checkpoint."""
 
@@ -47,10 +50,8 @@ def _listen() -> None:
 
 
 def _perform(task: Any, speaker: "_Speaker") -> None:
-    # Here, because these imports take seconds, in which the parent may have ended.
+    # Here, because this import takes seconds, in which the parent may have ended.
     from mizumashi.studies.tasks import GanTask
-    from mizumashi.utils.memory import keep_freed_memory
-    from mizumashi.utils.schema import from_json
 
     keep_freed_memory()
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
@@ -79,8 +80,6 @@ class _Speaker(logging.Handler):
 
 def _described(error: BaseException) -> dict[str, Any]:
     """An error as JSON has it."""
-    from mizumashi.utils.memory import is_lack_of_memory
-
     kind = next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in KNOWN), type(error).__name__)
     return {
         "kind": "MemoryError" if is_lack_of_memory(error) else kind,
